@@ -1,0 +1,36 @@
+"""The command line: ``lisa simulate | train | eval``. Each command lives in the room that does its work."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+COMMANDS = {
+    "simulate": ("lisa_ros.simulation.command", "render tabletop frames with objects whose masks are known"),
+    "train": ("lisa_ros.training.command", "train the embedded checkpoint"),
+    "eval": ("lisa_ros.evaluation.command", "score a checkpoint on a benchmark"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code. Only the module of the command asked for is imported."""
+    parser = argparse.ArgumentParser(prog="lisa", description="LISA for ROS 2: simulate, train and evaluate.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    wanted = _first_word(arguments)
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        if name == wanted:
+            import_module(module).add_arguments(command)
+    parsed = parser.parse_args(arguments)
+    return int(import_module(COMMANDS[parsed.command][0]).run(parsed))
+
+
+def _first_word(arguments: list[str] | None) -> str | None:
+    import sys
+
+    words = sys.argv[1:] if arguments is None else arguments
+    return next((word for word in words if not word.startswith("-")), None)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

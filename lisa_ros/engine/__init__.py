@@ -1,0 +1,1 @@
+"""The network run fast: look once, ask cheaply; torch, no ROS."""

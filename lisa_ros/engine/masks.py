@@ -1,0 +1,40 @@
+"""From mask embeddings to objects at the size of the image, with their scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lisa_ros.answers import SegmentedObject, box_of
+from lisa_ros.engine.view import LisaView
+
+STABILITY_OFFSET = 1.0
+"""Logits by which the threshold is moved up and down for the stability, as in SAM's mask generator."""
+
+
+@torch.inference_mode()
+def decode_object(view: LisaView, hidden_state: Tensor, label: str, seg_probability: float) -> SegmentedObject:
+    """Decode the mask of one final-normed hidden state ``[D]`` that predicts ``[SEG]``."""
+    model = view.model
+    low_res_masks, iou_predictions = model.decode_masks(view.mask_features(), model.project_seg(hidden_state[None]))
+    logits = model.postprocess_masks(low_res_masks, view.images.resized_sizes[0], view.size)[0]
+    mask = (logits > 0).cpu().numpy()
+    predicted_iou = float(iou_predictions[0, 0].float().clamp(0.0, 1.0))
+    stability = mask_stability(low_res_masks[0, 0])
+    return SegmentedObject(
+        label=label,
+        mask=np.ascontiguousarray(mask),
+        box=box_of(mask),
+        score=seg_probability * predicted_iou * stability,
+        seg_probability=seg_probability,
+        predicted_iou=predicted_iou,
+        stability=stability,
+    )
+
+
+def mask_stability(logits: Tensor) -> float:
+    """Return the IoU of the masks at thresholds a little above and below zero; 0 for an empty mask."""
+    inner = int((logits > STABILITY_OFFSET).sum())
+    outer = int((logits > -STABILITY_OFFSET).sum())
+    return inner / outer if outer else 0.0

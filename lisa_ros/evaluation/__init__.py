@@ -1,0 +1,1 @@
+"""gIoU and cIoU, and the benchmarks that report them."""

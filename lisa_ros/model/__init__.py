@@ -1,0 +1,1 @@
+"""LISA the network: configuration, modeling, processing, conversation and checkpoints; torch, no ROS."""

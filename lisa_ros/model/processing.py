@@ -1,0 +1,93 @@
+"""The processor: images and requests in, tensors out; token ids in, words out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lisa_ros.model.configuration import LisaConfig
+from lisa_ros.model.image_processing import ImageProcessor
+from lisa_ros.model.modeling import ImageInputs, RequestInputs
+
+
+@dataclass(slots=True)
+class PromptInputs:
+    """One request, prepared.
+
+    ``prefix_ids`` ``[P]`` end with the placeholder of the image and do not depend on the request; ``request_ids``
+    ``[R]`` follow them and may hold the placeholder of the request encoder, whose input is ``request``.
+    """
+
+    prefix_ids: Tensor
+    request_ids: Tensor
+    request: RequestInputs | None = None
+
+
+class TextProcessor(Protocol):
+    """Text in, ids out and back, for one kind of checkpoint."""
+
+    def prompt(self, request: str) -> PromptInputs:
+        """Prepare one request for the language model."""
+        ...
+
+    def words(self, token_ids: list[int]) -> str:
+        """Return what a user reads of an answer: no special tokens, spaces as in print."""
+        ...
+
+    def label(self, token_ids: list[int]) -> str:
+        """Return the name that an answer gives its mask, from the ids before ``[SEG]``; empty when it gives none."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer files."""
+        ...
+
+
+class LisaProcessor:
+    """Prepares images and requests for one checkpoint."""
+
+    def __init__(self, config: LisaConfig, text: TextProcessor) -> None:
+        self.config = config
+        self.image = ImageProcessor(config)
+        self.text = text
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> LisaProcessor:
+        """Read configuration and tokenizers of a checkpoint folder; raises ``CheckpointError`` with one sentence."""
+        from lisa_ros.model.text_processing import load_text_processor
+
+        config = LisaConfig.from_folder(Path(folder))
+        return cls(config, load_text_processor(Path(folder), config))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write configuration and tokenizers into ``folder``."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.config.save(Path(folder))
+        self.text.save(Path(folder))
+
+    def __call__(self, rgb: NDArray[np.uint8], request: str) -> tuple[ImageInputs, PromptInputs]:
+        """Prepare one image, uint8 RGB ``[H, W, 3]``, and one request."""
+        return self.image(rgb), self.text.prompt(request)
+
+
+def ids(values: list[int]) -> Tensor:
+    """Return token ids as a tensor."""
+    return torch.tensor(values, dtype=torch.long)
+
+
+def spaced_like_print(text: str) -> str:
+    """Return text with single spaces and none before punctuation."""
+    text = " ".join(text.split())
+    for mark in ".,:;?!":
+        text = text.replace(f" {mark}", mark)
+    return text.strip()
+
+
+Tokenizer = Any
+"""A transformers tokenizer; the library ships no types for it."""

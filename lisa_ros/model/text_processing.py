@@ -1,0 +1,104 @@
+"""Tokenizers: the small one of the embedded checkpoint, and the door to the official Llama one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from lisa_ros.model.configuration import LisaConfig
+from lisa_ros.model.conversation import neutralised
+from lisa_ros.model.modeling import IMAGE_TOKEN, REQUEST_TOKEN, RequestInputs
+from lisa_ros.model.processing import PromptInputs, TextProcessor, ids, spaced_like_print
+
+ANSWER_TOKENIZER_FILE = "tokenizer.json"
+REQUEST_TOKENIZER_FILE = "request_tokenizer.json"
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<answer>", "[SEG]", "[REJ]")
+"""Ids 0 to 5 of the embedded checkpoint's vocabulary."""
+NAME = re.compile(r"\b(?:is|are|see no) (?:the )?(.+?)\s*(?:here)?$")
+
+
+def load_text_processor(folder: Path, config: LisaConfig) -> TextProcessor:
+    """Return the text processor of a checkpoint folder."""
+    if config.conversation == "tabletop":
+        return TabletopTextProcessor(
+            _read_tokenizer(folder / ANSWER_TOKENIZER_FILE), _read_tokenizer(folder / REQUEST_TOKENIZER_FILE), config
+        )
+    from lisa_ros.model.llama_text import LlamaTextProcessor
+
+    return LlamaTextProcessor.from_folder(folder, config)
+
+
+class TabletopTextProcessor:
+    """Requests go to the request encoder as WordPieces, answers are written in a vocabulary of their own."""
+
+    def __init__(self, answer_tokenizer: Tokenizer, request_tokenizer: Tokenizer, config: LisaConfig) -> None:
+        self.answer_tokenizer = answer_tokenizer
+        self.request_tokenizer = request_tokenizer
+        self.config = config
+        assert config.request_encoder is not None
+        self.request_tokenizer.no_padding()
+        self.request_tokenizer.enable_truncation(config.request_encoder.max_request_tokens)
+        self.answer_start = answer_tokenizer.token_to_id("<answer>")
+        for token, expected in (("[SEG]", config.tokens.seg), ("[REJ]", config.tokens.rejection)):
+            found = answer_tokenizer.token_to_id(token)
+            if found != expected:
+                raise ValueError(f"The tokenizer gives {token} the id {found}; the configuration says {expected}.")
+
+    def prompt(self, request: str) -> PromptInputs:
+        """Prepare one request: begin, image | request states, ``<answer>``."""
+        return PromptInputs(
+            prefix_ids=ids([self.config.tokens.bos, IMAGE_TOKEN]),
+            request_ids=ids([REQUEST_TOKEN, self.answer_start]),
+            request=self.request_inputs(request),
+        )
+
+    def request_inputs(self, request: str) -> RequestInputs:
+        """Return the WordPiece ids of a request, user text neutralised."""
+        encoding = self.request_tokenizer.encode(neutralised(request).lower())
+        return RequestInputs(ids(encoding.ids)[None], ids(encoding.attention_mask)[None])
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """Return the ids of an answer with its ``[SEG]`` or ``[REJ]``, and the end token."""
+        return [*self.answer_tokenizer.encode(answer, add_special_tokens=False).ids, self.config.tokens.eos]
+
+    def words(self, token_ids: list[int]) -> str:
+        """Return what a user reads of an answer."""
+        return spaced_like_print(self.answer_tokenizer.decode(token_ids, skip_special_tokens=True))
+
+    def label(self, token_ids: list[int]) -> str:
+        """Return the name before ``[SEG]`` or ``[REJ]``, as in "It is the knife [SEG]." """
+        name = NAME.search(self.words(token_ids))
+        return name[1] if name else ""
+
+    def save(self, folder: Path) -> None:
+        """Write both tokenizer files."""
+        self.answer_tokenizer.save(str(folder / ANSWER_TOKENIZER_FILE), pretty=False)
+        self.request_tokenizer.save(str(folder / REQUEST_TOKENIZER_FILE), pretty=False)
+
+
+def train_answer_tokenizer(answers: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Learn a byte-pair vocabulary from the answers that the model has to write."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(answers, trainer)
+    return tokenizer
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    from lisa_ros.model.checkpoints import CheckpointError
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001 - the library raises plain Exception
+        raise CheckpointError(f"{path} cannot be read as a tokenizer ({error}); copy it again.") from error

@@ -1,0 +1,1 @@
+"""Losses, data sets and the trainer; torch, no ROS."""

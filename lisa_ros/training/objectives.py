@@ -1,0 +1,135 @@
+"""What a stage of training minimises: ``DenseObjective`` teaches the eyes, ``JointObjective`` all of LISA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lisa_ros.model.modeling import LisaModel
+from lisa_ros.model.text_processing import TabletopTextProcessor
+from lisa_ros.model.vision import FeaturePyramid, MaskFeatures
+from lisa_ros.training.dense_head import DenseHead
+from lisa_ros.training.losses import (
+    IGNORE_INDEX,
+    dense_loss,
+    dice_loss,
+    iou_loss,
+    mask_bce_loss,
+    presence_loss,
+    text_loss,
+)
+from lisa_ros.training.packing import PackedBatch, Segment, pack
+from lisa_ros.training.tabletop import TabletopSample
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Weights of the losses; the first three are the paper's names (its values: 1.0, 2.0, 0.5)."""
+
+    ce: float = 1.0
+    bce: float = 2.0
+    dice: float = 1.0
+    iou: float = 0.2
+    dense: float = 1.0
+    presence: float = 0.1
+    foreground: float = 2.0
+
+
+KEPT_REQUESTS = 40000
+"""Requests whose frozen states are kept in memory, about 10 kB each."""
+
+
+class DenseObjective(nn.Module):
+    """A kind for every pixel and the kinds in every cell."""
+
+    def __init__(self, pyramid: FeaturePyramid, head: DenseHead, weights: LossWeights) -> None:
+        super().__init__()
+        self.pyramid, self.head, self.weights = pyramid, head, weights
+
+    def forward(self, samples: list[TabletopSample]) -> dict[str, Tensor]:
+        """Return the weighted losses by name."""
+        tokens, features = self.pyramid(torch.stack([sample.pixel_values for sample in samples]).contiguous(
+            memory_format=torch.channels_last
+        ))
+        return self.losses(tokens, features, samples)
+
+    def losses(self, tokens: Tensor, features: MaskFeatures, samples: list[TabletopSample]) -> dict[str, Tensor]:
+        """Return the weighted losses of pyramid outputs that exist already."""
+        kinds = torch.stack([sample.kinds for sample in samples])
+        fine, coarse, present = self.head(tokens, features)
+        coarse_loss = dense_loss(coarse, kinds[:, 2::4, 2::4], self.weights.foreground)
+        return {
+            "dense": self.weights.dense * (dense_loss(fine, kinds, self.weights.foreground) + 0.5 * coarse_loss),
+            "presence": self.weights.presence
+            * presence_loss(present, torch.stack([sample.presence for sample in samples])),
+        }
+
+
+class JointObjective(nn.Module):
+    """LISA's losses for several requests a frame, with the dense ones as auxiliaries."""
+
+    def __init__(
+        self, model: LisaModel, text: TabletopTextProcessor, dense: DenseObjective, weights: LossWeights
+    ) -> None:
+        super().__init__()
+        self.model, self.dense, self.weights = model, dense, weights
+        self.text = text
+        self._request_states: dict[str, Tensor] = {}
+
+    def forward(self, samples: list[TabletopSample]) -> dict[str, Tensor]:
+        """Return the weighted losses by name."""
+        pixel_values = torch.stack([sample.pixel_values for sample in samples])
+        assert self.model.pyramid is not None
+        tokens, features = self.model.pyramid(pixel_values.contiguous(memory_format=torch.channels_last))
+        packed = self._pack(tokens, samples)
+        hidden_states = self.model.language_model.model(
+            inputs_embeds=packed.inputs_embeds,
+            position_ids=packed.position_ids,
+            attention_mask=packed.attention_mask,
+            use_cache=False,
+        ).last_hidden_state
+        predicting = packed.labels != IGNORE_INDEX
+        labels = packed.labels[predicting]
+        states = hidden_states[predicting]
+        losses = {"ce": self.weights.ce * text_loss(self.model.language_model.lm_head(states), labels)}
+        is_seg = labels == self.model.config.tokens.seg
+        images = torch.nonzero(predicting)[:, 0][is_seg]
+        losses |= self._mask_losses(states[is_seg], features.of_images(images), samples)
+        return losses | self.dense.losses(tokens, features, samples)
+
+    def _pack(self, tokens: Tensor, samples: list[TabletopSample]) -> PackedBatch:
+        embed_tokens = self.model.language_model.get_input_embeddings()
+        image_tokens = self.model.mm_projector(tokens)
+        begin = embed_tokens(torch.tensor([[self.model.config.tokens.bos]])).expand(len(samples), -1, -1)
+        segments = [[self._segment(r.text, r.answer) for r in sample.requests] for sample in samples]
+        return pack(torch.cat([begin, image_tokens], dim=1), segments, embed_tokens)
+
+    def _segment(self, request: str, answer: str) -> Segment:
+        encoder = self.model.request_encoder
+        assert encoder is not None
+        inputs = self.text.request_inputs(request)
+        if len(self._request_states) > KEPT_REQUESTS:
+            self._request_states.clear()
+        if request not in self._request_states:
+            self._request_states[request] = encoder.read(inputs.input_ids, inputs.attention_mask).half()
+        frozen_states = self._request_states[request].float()
+        answer_ids = torch.tensor([self.text.answer_start, *self.text.answer_ids(answer)])
+        return Segment(encoder.project(frozen_states, inputs.attention_mask)[0], answer_ids)
+
+    def _mask_losses(
+        self, seg_states: Tensor, features: MaskFeatures, samples: list[TabletopSample]
+    ) -> dict[str, Tensor]:
+        masks = [r.mask for sample in samples for r in sample.requests if r.mask is not None]
+        if not masks:
+            return {}
+        targets = torch.stack(masks)
+        low_res_masks, iou_predictions = self.model.decode_masks(features, self.model.project_seg(seg_states))
+        logits = functional.interpolate(low_res_masks, targets.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+        return {
+            "bce": self.weights.bce * mask_bce_loss(logits, targets),
+            "dice": self.weights.dice * dice_loss(logits, targets),
+            "iou": self.weights.iou * iou_loss(iou_predictions[:, 0], logits, targets),
+        }

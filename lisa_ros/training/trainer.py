@@ -1,0 +1,219 @@
+"""The training loop: two stages, checkpoints from which it resumes, losses as CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Sampler
+from tqdm import tqdm
+
+from lisa_ros.model.modeling import LisaModel
+from lisa_ros.model.processing import LisaProcessor
+from lisa_ros.model.text_processing import TabletopTextProcessor
+from lisa_ros.simulation.frames import FrameFolder
+from lisa_ros.training.dense_head import DenseHead
+from lisa_ros.training.embedded import new_model, new_processor
+from lisa_ros.training.objectives import DenseObjective, JointObjective
+from lisa_ros.training.settings import StageSettings, TrainingSettings
+from lisa_ros.training.tabletop import NUM_KINDS, TabletopDataset, TabletopSample
+
+ADAM_BETAS = (0.9, 0.95)
+PROGRESS_FILE = "progress.json"
+
+
+class RunningPositions(Sampler[int]):
+    """Positions from ``start`` to ``end``; so a resumed run sees exactly the samples that are left."""
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start, self.end = start, end
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.end))
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+class Trainer:
+    """Trains the embedded LISA as the settings say; call ``run`` again after an interruption and it goes on."""
+
+    def __init__(self, settings: TrainingSettings, pretrained: Path) -> None:
+        self.settings = settings
+        self.output = Path(settings.output)
+        self.output.mkdir(parents=True, exist_ok=True)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self.processor: LisaProcessor = new_processor(settings.network, pretrained)
+        self.model: LisaModel = new_model(self.processor.config, pretrained, settings.seed)
+        vision = self.processor.config.vision
+        self.head = DenseHead(vision, NUM_KINDS)  # type: ignore[arg-type]
+        assert self.model.pyramid is not None
+        self.dense = DenseObjective(self.model.pyramid, self.head, settings.losses)  # type: ignore[arg-type]
+        assert isinstance(self.processor.text, TabletopTextProcessor)
+        self.joint = JointObjective(self.model, self.processor.text, self.dense, settings.losses)
+        self.folders = [FrameFolder(Path(folder)) for folder in settings.frames]
+
+    def run(self) -> None:
+        """Run what is left of both stages, then write the checkpoint folder ``OUTPUT/model``."""
+        (self.output / "settings.json").write_text(json.dumps(self.settings.to_dict(), indent=2))
+        self._run_stage("dense", self.settings.dense, self.dense)
+        average = self._run_stage("joint", self.settings.joint, self.joint)
+        self.export(average)
+
+    def export(self, average: dict[str, Tensor]) -> None:
+        """Write the checkpoint folder with the averaged weights."""
+        current = {name: value.detach().clone() for name, value in self.joint.named_parameters()}
+        _assign(self.joint, average)
+        self.model.eval().save_pretrained(self.output / "model")
+        self.processor.save_pretrained(self.output / "model")
+        _assign(self.joint, current)
+
+    def _run_stage(self, name: str, stage: StageSettings, objective: nn.Module) -> dict[str, Tensor]:
+        optimiser = self._optimiser(stage, objective)
+        average = {key: value.detach().clone() for key, value in _learned(objective)}
+        first_step = self._resume(name, objective, optimiser, average)
+        objective.train()
+        batches = iter(self._loader(stage, first_step))
+        with _LossTable(self.output / f"{name}.csv", first_step) as table:
+            for step in tqdm(range(first_step, stage.steps), name, initial=first_step, total=stage.steps, mininterval=5):
+                _set_learning_rate(optimiser, stage, step)
+                losses = self._step(objective, optimiser, next(batches))
+                _update_average(average, objective, min(self.settings.average_decay, (1 + step) / (10 + step)))
+                table.add(step, losses)
+                if (step + 1) % self.settings.save_every == 0 or step + 1 == stage.steps:
+                    self._save(name, step + 1, objective, optimiser, average)
+        return average
+
+    def _step(
+        self, objective: nn.Module, optimiser: torch.optim.Optimizer, samples: list[TabletopSample]
+    ) -> dict[str, float]:
+        losses: dict[str, Tensor] = objective(samples)
+        optimiser.zero_grad(set_to_none=True)
+        sum(losses.values()).backward()  # type: ignore[union-attr]
+        nn.utils.clip_grad_norm_([value for _, value in _learned(objective)], self.settings.gradient_clip)
+        optimiser.step()
+        return {key: float(value.detach()) for key, value in losses.items()}
+
+    def _optimiser(self, stage: StageSettings, objective: nn.Module) -> torch.optim.Optimizer:
+        trunk, new = [], []
+        for name, value in _learned(objective):
+            (trunk if "pyramid.trunk." in name else new).append(value)
+        groups = [
+            {"params": trunk, "peak": stage.trunk_learning_rate},
+            {"params": new, "peak": stage.learning_rate},
+        ]
+        return torch.optim.AdamW(groups, lr=0.0, betas=ADAM_BETAS, weight_decay=self.settings.weight_decay)
+
+    def _loader(self, stage: StageSettings, first_step: int) -> DataLoader[list[TabletopSample]]:
+        dataset = TabletopDataset(
+            self.folders,
+            self.processor.config.vision,  # type: ignore[arg-type]
+            self.settings.augmentation,
+            requests_per_frame=stage.requests_per_frame,
+            smallest_target=self.settings.smallest_target,
+            bare_mask_share=self.settings.bare_mask_share,
+            typing_noise=self.settings.typing_noise,
+            seed=self.settings.seed,
+        )
+        return DataLoader(
+            dataset,
+            batch_size=stage.batch_size,
+            sampler=RunningPositions(first_step * stage.batch_size, stage.steps * stage.batch_size),
+            collate_fn=list,
+            num_workers=self.settings.workers,
+        )
+
+    def _save(
+        self,
+        name: str,
+        step: int,
+        objective: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        average: dict[str, Tensor],
+    ) -> None:
+        state = {f"weight/{key}": value.detach() for key, value in _learned(objective)}
+        state |= {f"average/{key}": value for key, value in average.items()}
+        names = [key for key, _ in _learned(objective)]
+        parameters = dict(_learned(objective))
+        for key in names:
+            for entry, value in optimiser.state[parameters[key]].items():
+                state[f"optimiser/{entry}/{key}"] = value
+        part = self.output / f"{name}.part"
+        save_file({key: value.contiguous() for key, value in state.items()}, part)
+        part.replace(self.output / f"{name}.safetensors")
+        (self.output / f"{name}.{PROGRESS_FILE}").write_text(json.dumps({"step": step}))
+
+    def _resume(
+        self, name: str, objective: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]
+    ) -> int:
+        progress = self.output / f"{name}.{PROGRESS_FILE}"
+        if not progress.is_file():
+            return 0
+        state = load_file(self.output / f"{name}.safetensors")
+        _assign(objective, {key[7:]: value for key, value in state.items() if key.startswith("weight/")})
+        average.update({key[8:]: value for key, value in state.items() if key.startswith("average/")})
+        for key, parameter in _learned(objective):
+            entries = [entry for entry in state if entry.startswith("optimiser/") and entry.endswith(f"/{key}")]
+            if entries:
+                optimiser.state[parameter] = {entry.split("/")[1]: state[entry] for entry in entries}
+        return int(json.loads(progress.read_text())["step"])
+
+
+class _LossTable:
+    """A CSV with one row a step; rows of steps that are run again after a resume are dropped first."""
+
+    def __init__(self, path: Path, first_step: int) -> None:
+        self.path, self.first_step = path, first_step
+        self.columns = ("step", "seconds", "ce", "bce", "dice", "iou", "dense", "presence")
+
+    def __enter__(self) -> _LossTable:
+        kept = []
+        if self.path.is_file() and self.first_step:
+            with self.path.open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if int(row["step"]) < self.first_step]
+        self.file = self.path.open("w", newline="")
+        self.writer = csv.DictWriter(self.file, self.columns, restval="")
+        self.writer.writeheader()
+        self.writer.writerows(kept)
+        self.started = time.monotonic()
+        return self
+
+    def add(self, step: int, losses: dict[str, float]) -> None:
+        row = {"step": step, "seconds": round(time.monotonic() - self.started, 2)}
+        self.writer.writerow(row | {key: round(value, 5) for key, value in losses.items()})
+        self.file.flush()
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def _learned(objective: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, value) for name, value in objective.named_parameters() if value.requires_grad]
+
+
+def _assign(objective: nn.Module, values: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in objective.named_parameters():
+            if name in values:
+                parameter.copy_(values[name])
+
+
+@torch.no_grad()
+def _update_average(average: dict[str, Tensor], objective: nn.Module, decay: float) -> None:
+    for name, parameter in _learned(objective):
+        average[name].lerp_(parameter, 1 - decay)
+
+
+def _set_learning_rate(optimiser: torch.optim.Optimizer, stage: StageSettings, step: int) -> None:
+    warmup = min(1.0, (step + 1) / max(stage.warmup_steps, 1))
+    cosine = 0.5 * (1 + math.cos(math.pi * step / max(stage.steps, 1)))
+    for group in optimiser.param_groups:
+        group["lr"] = group["peak"] * warmup * max(cosine, 0.02)
