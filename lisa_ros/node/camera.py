@@ -77,9 +77,11 @@ class Camera:
                 f"{self.topic} carries {publishers[0].topic_type}, not {self._type_name}; "
                 "set the parameter image_transport or remap image."
             )
-        return self._lost_frames() if time.monotonic() - self._opened > PATIENCE else ""
+        return self._no_frames()
 
-    def _lost_frames(self) -> str:
+    def _no_frames(self) -> str:
+        if time.monotonic() - self._opened < PATIENCE:
+            return f"{self.topic} has a publisher, but its first frame has not arrived yet."
         if self._setting == "reliable" and ReliabilityPolicy.BEST_EFFORT in self._offered():
             return f"{self.topic} is published best effort; set the parameter image_reliability to auto."
         return (

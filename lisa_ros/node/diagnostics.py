@@ -7,14 +7,17 @@ from rclpy.lifecycle import LifecycleNode
 
 from lisa_ros.node.qos import reliable
 
+LASTING = 3
+"""A warning is logged when it was true so many times in a row: a camera may start after the node."""
+
 
 class Diagnostics:
-    """Publishes one status, and writes each new warning to the log once."""
+    """Publishes one status, and writes each lasting warning to the log once."""
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", reliable(1))
-        self._warned = ""
+        self._warning, self._times = "", 0
 
     def publish(self, state: str, device: str, fault: str, warning: str, values: dict[str, str]) -> None:
         """Send the status.
@@ -22,15 +25,19 @@ class Diagnostics:
         ``fault`` is why the node cannot work at all, ``warning`` what keeps it from answering now; each is one
         sentence, empty if there is none. ``values`` are shown as they are.
         """
-        if warning and warning != self._warned:
-            self._node.get_logger().warning(warning)
-        self._warned = warning
+        self._log(warning)
         status = DiagnosticStatus(name=f"{self._node.get_fully_qualified_name()}: answers", hardware_id=device)
         status.level, status.message = level_and_message(state, fault, warning)
         status.values = [KeyValue(key=key, value=value) for key, value in {"state": state, **values}.items()]
         message = DiagnosticArray(status=[status])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
+
+    def _log(self, warning: str) -> None:
+        self._times = self._times + 1 if warning == self._warning else 1
+        self._warning = warning
+        if warning and self._times == LASTING:
+            self._node.get_logger().warning(warning)
 
 
 def level_and_message(state: str, fault: str, warning: str) -> tuple[bytes, str]:

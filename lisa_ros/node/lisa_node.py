@@ -172,7 +172,10 @@ class LisaNode(LifecycleNode):
             raise QueryError(Cause.BAD_QUERY, str(error)) from error
         dropped = self._queries.put(Query(query_id, text, request))
         if dropped is not None:
-            sentence = f"The query was dropped: {parameters.queue_size} wait already (parameter queue_size)."
+            sentence = (
+                f"The query was dropped because the queue of {parameters.queue_size} was full; "
+                "ask more slowly or raise the parameter queue_size."
+            )
             self._reports.failure(dropped.id, dropped.text, QueryError(Cause.QUEUE_FULL, sentence))
 
     def _why_not_active(self) -> str:

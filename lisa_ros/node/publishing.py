@@ -128,11 +128,12 @@ def tint(
 
 def to_image(header: Header, encoding: str, pixels: NDArray[np.uint8]) -> Image:
     """Return the message of uint8 ``[H, W]`` or ``[H, W, channels]`` pixels."""
+    pixels = np.ascontiguousarray(pixels)
     height, width = pixels.shape[:2]
     message = Image(header=header, height=height, width=width, encoding=encoding, step=pixels.strides[0])
     # An array.array filled from a flat view is the fast way into a message on every distribution; bytes or an ndarray
     # would be checked element by element on some.
     data = array("B")
-    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
+    data.frombytes(pixels.data.cast("B"))
     message.data = data
     return message

@@ -136,10 +136,19 @@ def _convert(target: Path, archives: dict[Library, ZipFile], kind: Kind, source:
     names = sorted({name for part in written for name in (part.mesh, part.texture) if name})
     digests = {name: hashlib.sha256((target / name).read_bytes()).hexdigest() for name in names}
     origin = f"{source.library}:{source.path}"
-    asset = MeshAsset(
-        source.identifier, kind.identifier, source.held_out, source.licence, source.author, origin, written, poses, digests
+    return asdict(
+        MeshAsset(
+            identifier=source.identifier,
+            kind=kind.identifier,
+            held_out=source.held_out,
+            licence=source.licence,
+            author=source.author,
+            source=origin,
+            parts=written,
+            poses=poses,
+            sha256=digests,
+        )
     )
-    return asdict(asset)
 
 
 def _read_model(archives: dict[Library, ZipFile], source: MeshSource) -> tuple[list[MeshPart], dict[str, Picture]]:
@@ -177,8 +186,8 @@ def _write_part(target: Path, index: int, part: MeshPart, pictures: dict[str, Pi
 
 def _convert_surfaces(folder: Path, wheel: ZipFile) -> list[str]:
     (folder / "surfaces").mkdir(parents=True, exist_ok=True)
-    names = [Path(name).stem for name in sorted(wheel.namelist()) if name.startswith(TEXTURES) and name.endswith(".png")]
-    names = [name for name in names if name not in OBJECT_TEXTURES]
+    pictures = [Path(name) for name in sorted(wheel.namelist()) if name.startswith(TEXTURES)]
+    names = [path.stem for path in pictures if path.suffix == ".png" and path.stem not in OBJECT_TEXTURES]
     for name in names:
         path = folder / "surfaces" / f"{name}.png"
         if not path.exists():

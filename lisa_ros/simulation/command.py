@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depth", action="store_true", help="also write depth in millimetres")
     parser.add_argument("--contact-sheet", type=Path, metavar="FILE", help="picture of 24 frames to write at the end")
     parser.add_argument("--fetch-assets", action="store_true", help="fetch and convert the objects first")
-    parser.add_argument("--assets", type=Path, default=None, metavar="DIR", help=f"objects (default: {default_cache()})")
+    parser.add_argument("--assets", type=Path, metavar="DIR", help=f"objects (default: {default_cache()})")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -193,7 +193,9 @@ KINDS: tuple[Kind, ...] = (
         _mesh("katorlegaz", "bullet-trash-can", 0.29, held_out=True),
     ), "any"),
     Kind("sponge", "sponge", "sponges", (_primitive("sponge", 0.11), _primitive("plain_sponge", 0.125)), "tint"),
-    Kind("spray_bottle", "spray bottle", "spray bottles", (_mesh("katorlegaz", "spray-bottle", 0.26, lies=True),), "any"),
+    Kind("spray_bottle", "spray bottle", "spray bottles", (
+        _mesh("katorlegaz", "spray-bottle", 0.26, lies=True),
+    ), "any"),
     Kind("soap_dispenser", "soap dispenser", "soap dispensers", (
         _mesh("scopia", "com_bath2_soap", 0.18),
         _mesh("scopia", "com_bath2_jabon_pijo", 0.145),
@@ -236,7 +238,9 @@ KINDS: tuple[Kind, ...] = (
         _mesh("blendswap_ccby", "succulentPlant", 0.137, "Nmn9"),
         _mesh("blendswap_ccby", "luckyBamboo", 0.30, "Renderbob", held_out=True),
     )),
-    Kind("teddy_bear", "teddy bear", "teddy bears", (_mesh("blendswap_cc0", "teddyBear", 0.25, "Manitislate"),), "tint"),
+    Kind("teddy_bear", "teddy bear", "teddy bears", (
+        _mesh("blendswap_cc0", "teddyBear", 0.25, "Manitislate"),
+    ), "tint"),
 )  # fmt: skip
 
 

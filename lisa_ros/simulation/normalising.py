@@ -117,4 +117,5 @@ def _pose(rotation: NDArray[np.float64], points: NDArray[np.float64]) -> Pose:
     middle = (lower + upper) / 2.0
     offset = (-float(middle[0]), -float(middle[1]), -float(lower[2]))
     width, depth, height = (float(value) for value in upper - lower)
-    return Pose(tuple((float(row[0]), float(row[1]), float(row[2])) for row in rotation), offset, (width, depth, height))
+    rows = tuple((float(row[0]), float(row[1]), float(row[2])) for row in rotation)
+    return Pose(rows, offset, (width, depth, height))

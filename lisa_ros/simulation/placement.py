@@ -58,4 +58,4 @@ def table_point(camera: Camera, column: float, row: float) -> NDArray[np.float64
     point = np.array(camera.position) - ray * (camera.position[2] / ray[2])
     if np.linalg.norm(point - np.array(camera.position)) > FARTHEST:
         return None
-    return point[:2]
+    return np.asarray(point[:2], float)

@@ -14,45 +14,45 @@ from numpy.typing import NDArray
 from lisa_ros.simulation.wavefront import Material, MeshPart
 
 Picture = NDArray[np.uint8]
+Made = tuple[list[MeshPart], dict[str, Picture]]
 ROUND_STEPS = 5
 """Vertices a quarter circle of a rounded edge."""
 
 
-def make_primitive(name: str) -> tuple[list[MeshPart], dict[str, Picture]]:
+def make_primitive(name: str) -> Made:
     """Return the parts of the primitive called ``name`` and its pictures, uint8 RGB, by the names its parts use."""
     return PRIMITIVES[name]()
 
 
-def _sponge() -> tuple[list[MeshPart], dict[str, Picture]]:
-    foam = rounded_box((0.110, 0.070, 0.024), 0.006, (0.0, 0.0, 0.012), _material("foam", (0.95, 0.80, 0.25), "foam"))
-    scrub = rounded_box((0.110, 0.070, 0.010), 0.004, (0.0, 0.0, 0.0285), _material("scrub", (0.10, 0.42, 0.22), "scrub"))
+def _sponge() -> Made:
+    yellow, green = Material("foam", texture="foam"), Material("scrub", texture="scrub")
+    foam = rounded_box((0.110, 0.070, 0.024), 0.006, (0.0, 0.0, 0.012), yellow)
+    scrub = rounded_box((0.110, 0.070, 0.010), 0.004, (0.0, 0.0, 0.0285), green)
     pictures = {"foam": _speckled((242, 204, 64), 0.55, 3, 1), "scrub": _speckled((30, 110, 58), 0.6, 1, 2)}
     return [foam, scrub], pictures
 
 
-def _plain_sponge() -> tuple[list[MeshPart], dict[str, Picture]]:
-    foam = rounded_box((0.125, 0.085, 0.042), 0.012, (0.0, 0.0, 0.021), _material("foam", (0.9, 0.6, 0.7), "foam"))
+def _plain_sponge() -> Made:
+    foam = rounded_box((0.125, 0.085, 0.042), 0.012, (0.0, 0.0, 0.021), Material("foam", texture="foam"))
     return [foam], {"foam": _speckled((238, 190, 90), 0.5, 5, 3)}
 
 
-def _book(
-    size: tuple[float, float, float], cover: tuple[int, int, int], seed: int
-) -> tuple[list[MeshPart], dict[str, Picture]]:
+def _book(size: tuple[float, float, float], colour: tuple[int, int, int], seed: int) -> Made:
+    """Make a closed book: a block of pages between two boards, and a spine of the colour of the cover."""
     width, depth, height = size
     board = 0.0025
-    paper = _material("pages", (0.93, 0.91, 0.84), "pages")
-    leather = _material("cover", (0.5, 0.2, 0.2), "cover")
+    paper, cover = Material("pages", texture="pages"), Material("cover", texture="cover")
+    cloth = Material("spine", (colour[0] / 255.0, colour[1] / 255.0, colour[2] / 255.0))
     pages = rounded_box((width - 0.008, depth - 0.010, height - 2 * board), 0.001, (0.0, 0.0, height / 2.0), paper)
     boards = [
-        rounded_box((width, depth, board), 0.001, (0.0, 0.0, middle), leather)
+        rounded_box((width, depth, board), 0.001, (0.0, 0.0, middle), cover)
         for middle in (board / 2.0, height - board / 2.0)
     ]
-    spine = rounded_box((0.004, depth, height), 0.002, (-width / 2.0, 0.0, height / 2.0), _material("spine", (0.5, 0.2, 0.2)))
-    spine.material.colour = (cover[0] / 255.0, cover[1] / 255.0, cover[2] / 255.0)
-    return [pages, *boards, spine], {"pages": _page_edges(), "cover": _book_cover(cover, seed)}
+    spine = rounded_box((0.004, depth, height), 0.002, (-width / 2.0, 0.0, height / 2.0), cloth)
+    return [pages, *boards, spine], {"pages": _page_edges(), "cover": _book_cover(colour, seed)}
 
 
-PRIMITIVES: dict[str, Callable[[], tuple[list[MeshPart], dict[str, Picture]]]] = {
+PRIMITIVES: dict[str, Callable[[], Made]] = {
     "sponge": _sponge,
     "plain_sponge": _plain_sponge,
     "thick_book": lambda: _book((0.150, 0.215, 0.038), (120, 40, 45), 4),
@@ -112,14 +112,11 @@ def _grid_faces(side: int) -> NDArray[np.int64]:
     return np.concatenate([np.stack([first, second, third], 1), np.stack([first, third, fourth], 1)])
 
 
-def _material(name: str, colour: tuple[float, float, float], texture: str = "") -> Material:
-    return Material(name, colour, texture=texture)
-
-
 def _speckled(colour: tuple[int, int, int], dark: float, radius: int, seed: int) -> Picture:
     """Paint pores of about ``radius`` pixels that are ``dark`` times as bright as the rest."""
     noise = np.random.default_rng(seed).uniform(size=(256, 256)).astype(np.float32)
-    pores = cv2.GaussianBlur(noise, (0, 0), radius) < np.quantile(cv2.GaussianBlur(noise, (0, 0), radius), 0.18)
+    smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), radius))
+    pores = smooth < np.quantile(smooth, 0.18)
     shade = np.where(pores, dark, 0.9 + 0.1 * noise)[..., None]
     return np.asarray(np.clip(shade * np.array(colour), 0, 255), np.uint8)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lisa_ros.simulation.assets import AssetCache, MeshAsset
-from lisa_ros.simulation.scenes import Camera, Colour, Exposure, Light, Scene, Surface, object_transform
+from lisa_ros.simulation.scenes import Camera, Exposure, Light, Scene, Surface, object_transform
 from lisa_ros.simulation.sources import AssetError
 from lisa_ros.simulation.surfaces import mean_colour, paint
 
@@ -79,17 +79,17 @@ class Renderer:
     def render(self, scene: Scene, depth: bool = False) -> Rendered:
         """Draw one scene; its camera must have the size of this renderer."""
         if (scene.camera.width, scene.camera.height) != (self.width, self.height):
-            size = (scene.camera.width, scene.camera.height)
-            raise ValueError(f"The camera has {size[0]}x{size[1]} pixels; this renderer draws {self.width}x{self.height}.")
+            camera = f"{scene.camera.width}x{scene.camera.height}"
+            raise ValueError(f"The camera has {camera} pixels; this renderer draws {self.width}x{self.height}.")
         self._gl.make_current()
         self._scene.ngeom = 0
         self._fill_camera(scene.camera)
         self._fill_lights(scene)
         self._fill_room(scene)
-        for number, placed in enumerate(scene.objects):
+        for number in range(len(scene.objects)):
             self._fill_object(scene, number)
-        rgb, distances = self._draw(depth)
-        return Rendered(expose(rgb, scene.exposure), self._draw_ids(), distances)
+        rgb = expose(self._draw_colours(), scene.exposure)
+        return Rendered(rgb, *self._draw_ids(depth))
 
     def close(self) -> None:
         """Free the off-screen context."""
@@ -106,14 +106,15 @@ class Renderer:
 
     def _fill_lights(self, scene: Scene) -> None:
         self._scene.nlight = len(scene.lights)
-        for number, light in enumerate(scene.lights):
-            self._fill_light(self._scene.lights[number], light, scene.ambient if number == self._scene.nlight - 1 else (0.0, 0.0, 0.0))
+        for target, light in zip(self._scene.lights[: len(scene.lights)], scene.lights, strict=True):
+            self._fill_light(target, light)
+        self._scene.lights[len(scene.lights) - 1].ambient = scene.ambient
 
-    def _fill_light(self, target: Any, light: Light, ambient: Colour) -> None:
+    def _fill_light(self, target: Any, light: Light) -> None:
         kinds = self._mujoco.mjtLightType
         target.type = kinds.mjLIGHT_DIRECTIONAL if light.position is None else kinds.mjLIGHT_SPOT
         target.pos = light.position or tuple(-2.0 * value for value in light.direction)
-        target.dir, target.diffuse, target.ambient = light.direction, light.colour, ambient
+        target.dir, target.diffuse, target.ambient = light.direction, light.colour, (0.0, 0.0, 0.0)
         target.specular = tuple(0.6 * value for value in light.colour)
         target.attenuation, target.cutoff, target.exponent = (1.0, 0.0, 0.0), 55.0, 4.0
         target.castshadow, target.headlight, target.bulbradius = int(light.shadow), 0, 0.02
@@ -184,22 +185,22 @@ class Renderer:
         self._mujoco.mjr_uploadTexture(self._model, self._context, texture)
         return picture
 
-    def _draw(self, depth: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    def _draw_colours(self) -> NDArray[np.uint8]:
         rgb = np.empty((self.height, self.width, 3), np.uint8)
-        buffer = np.empty((self.height, self.width), np.float32) if depth else None
         self._set_flags(segment=False)
         self._mujoco.mjr_render(self._viewport, self._scene, self._context)
-        self._mujoco.mjr_readPixels(rgb, buffer, self._viewport, self._context)
-        if buffer is None:
-            return rgb[::-1], None
-        return rgb[::-1], metric_depth(buffer[::-1], self._context.readDepthMap != 0)
+        self._mujoco.mjr_readPixels(rgb, None, self._viewport, self._context)
+        return rgb[::-1]
 
-    def _draw_ids(self) -> NDArray[np.uint8]:
+    def _draw_ids(self, depth: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        """Draw ids without multisampling, and read depth in the same pass: both are of the middle of each pixel."""
         colours = np.empty((self.height, self.width, 3), np.uint8)
+        buffer = np.empty((self.height, self.width), np.float32) if depth else None
         self._set_flags(segment=True)
         self._mujoco.mjr_render(self._viewport, self._scene, self._context)
-        self._mujoco.mjr_readPixels(colours, None, self._viewport, self._context)
-        return np.maximum(colours[::-1, :, 0], 1) - 1
+        self._mujoco.mjr_readPixels(colours, buffer, self._viewport, self._context)
+        ids = np.maximum(colours[::-1, :, 0], 1) - 1
+        return ids, None if buffer is None else metric_depth(buffer[::-1], self._context.readDepthMap != 0)
 
     def _set_flags(self, segment: bool) -> None:
         flags = self._mujoco.mjtRndFlag
@@ -232,7 +233,8 @@ def _model_text(assets: AssetCache, width: int, height: int) -> str:
     lines = [
         "<mujoco><statistic extent='1' center='0 0 0'/><visual>",
         f"<quality offsamples='{SAMPLES}' shadowsize='{SHADOW_PIXELS}'/>",
-        f"<global offwidth='{width}' offheight='{height}'/><map shadowclip='2' shadowscale='0.9' znear='0.05' zfar='15'/>",
+        f"<global offwidth='{width}' offheight='{height}'/>",
+        f"<map shadowclip='2' shadowscale='0.9' znear='{NEAR}' zfar='{FAR}'/>",
         "</visual><asset>",
     ]
     for name, pixels in SURFACE_PIXELS.items():
@@ -250,5 +252,6 @@ def _mesh_lines(assets: AssetCache, mesh: MeshAsset) -> list[str]:
         lines.append(f"<mesh name='{name}' file='{path}' inertia='shell'/>")
         if part.texture:
             picture = assets.part_path(mesh, part.texture)
-            lines.append(f"<texture name='{name}' type='2d' file='{picture}'/><material name='{name}' texture='{name}'/>")
+            lines.append(f"<texture name='{name}' type='2d' file='{picture}'/>")
+            lines.append(f"<material name='{name}' texture='{name}'/>")
     return lines

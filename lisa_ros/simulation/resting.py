@@ -43,11 +43,11 @@ def stable_rests(vertices: NDArray[np.float64]) -> list[Rest]:
 
 
 def _hull_centre(vertices: NDArray[np.float64], hull: ConvexHull) -> NDArray[np.float64]:
-    corners = vertices[hull.simplices]
     middle = vertices[hull.vertices].mean(axis=0)
-    volume = np.abs(np.einsum("ij,ij->i", corners[:, 0] - middle, np.cross(corners[:, 1] - middle, corners[:, 2] - middle)))
-    centroids = (corners.sum(axis=1) + middle) / 4.0
-    return (centroids * volume[:, None]).sum(axis=0) / max(float(volume.sum()), 1e-12)
+    corners = vertices[hull.simplices] - middle
+    volume = np.abs(np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])))
+    centre = (corners.sum(axis=1) / 4.0 * volume[:, None]).sum(axis=0) / max(float(volume.sum()), 1e-12)
+    return np.asarray(middle + centre, float)
 
 
 def _largest_faces(vertices: NDArray[np.float64], hull: ConvexHull) -> NDArray[np.float64]:
@@ -61,7 +61,7 @@ def _largest_faces(vertices: NDArray[np.float64], hull: ConvexHull) -> NDArray[n
     np.add.at(total, inverse.ravel(), normals * area[:, None])
     length = np.linalg.norm(total, axis=1)
     order = np.argsort(-length, kind="stable")[:MAX_SUPPORTS]
-    return total[order] / np.maximum(length[order, None], 1e-12)
+    return np.asarray(total[order] / np.maximum(length[order, None], 1e-12), float)
 
 
 def _rotation_between(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -69,7 +69,7 @@ def _rotation_between(source: NDArray[np.float64], target: NDArray[np.float64]) 
     sine, cosine = float(np.linalg.norm(axis)), float(source @ target)
     if sine < 1e-9:
         return np.eye(3) if cosine > 0 else np.diag([1.0, -1.0, -1.0])
-    return Rotation.from_rotvec(axis / sine * np.arctan2(sine, cosine)).as_matrix()
+    return np.asarray(Rotation.from_rotvec(axis / sine * np.arctan2(sine, cosine)).as_matrix(), float)
 
 
 def _supported(contacts: NDArray[np.float64]) -> bool:

@@ -16,6 +16,7 @@ from lisa_ros.simulation.scenes import (
     Colour,
     Exposure,
     Light,
+    Paint,
     PlacedObject,
     Room,
     Scene,
@@ -28,6 +29,8 @@ from lisa_ros.simulation.surfaces import PATTERNS
 Meshes = Literal["train", "held_out", "all"]
 CLUTTERED = 0.25
 TRIES = 120
+LEAST_OPACITY = 0.25
+"""Clearer glass than this could not be seen by anyone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ def _light(random: np.random.Generator, power: float, main: bool) -> Light:
     if random.uniform() < 0.5:
         return Light(direction, colour, shadow)
     distance = random.uniform(1.2, 2.5)
-    return Light(direction, colour, shadow, tuple(float(-distance * value) for value in direction))  # type: ignore[arg-type]
+    return Light(direction, colour, shadow, _triple(-distance * np.array(direction)))
 
 
 def _ambient(random: np.random.Generator) -> Colour:
@@ -167,9 +170,8 @@ def _ambient(random: np.random.Generator) -> Colour:
 
 def _table(random: np.random.Generator, assets: AssetCache) -> Table:
     surface = _surface(random, assets, (0.06, 0.6))
-    edge = tuple(0.6 * value for value in surface.first)
     width, depth = float(random.uniform(0.9, 2.2)), float(random.uniform(0.8, 1.7))
-    return Table(width, depth, surface, edge, float(random.choice([0.0, 0.1, 0.3])))  # type: ignore[arg-type]
+    return Table(width, depth, surface, float(random.choice([0.0, 0.1, 0.3])))
 
 
 def _room(random: np.random.Generator, assets: AssetCache) -> Room:
@@ -186,7 +188,8 @@ def _surface(random: np.random.Generator, assets: AssetCache, period: tuple[floa
         return Surface(pattern, _triple(bright), (0.0, 0.0, 0.0), max(size, 0.3), angle, seed)
     pattern = PATTERNS[int(random.integers(len(PATTERNS)))]
     first = random_colour(random, 0.7)
-    second = random_colour(random, 0.7) if random.uniform() < 0.5 else _triple(np.array(first) * random.uniform(0.5, 0.9))
+    another = random.uniform() < 0.5
+    second = random_colour(random, 0.7) if another else _triple(np.array(first) * random.uniform(0.5, 0.9))
     return Surface(pattern, first, second, size, angle, seed)
 
 
@@ -196,7 +199,7 @@ def _exposure(random: np.random.Generator) -> Exposure:
     return Exposure(_triple(gain), gamma, noise, int(random.integers(2**31)))
 
 
-def _colours(random: np.random.Generator, mesh: MeshAsset, recolour: Recolour) -> tuple[tuple[float, ...], ...]:
+def _colours(random: np.random.Generator, mesh: MeshAsset, recolour: Recolour) -> tuple[Paint, ...]:
     """Return RGBA a part: a new paint for the coloured parts of some objects, a new shade for all others."""
     spread = 0.14 if recolour == "tint" else 0.05
     paint = np.array(random_colour(random, 0.9)) if recolour == "any" and random.uniform() < 0.65 else None
@@ -208,7 +211,7 @@ def _colours(random: np.random.Generator, mesh: MeshAsset, recolour: Recolour) -
             colour = 0.35 + 0.65 * paint if part.texture else paint * (0.4 + 0.6 * float(colour.max()))
         else:
             colour = colour * shade
-        colours.append((*_triple(np.clip(colour, 0.01, 1.0)), max(0.25, opacity)))
+        colours.append((*_triple(np.clip(colour, 0.01, 1.0)), max(LEAST_OPACITY, opacity)))
     return tuple(colours)
 
 

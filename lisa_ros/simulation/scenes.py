@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Vector = tuple[float, float, float]
 Colour = tuple[float, float, float]
+Paint = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +90,11 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A rectangular table top of ``width`` (x) and ``depth`` (y) metres; its sides have ``edge`` as their colour."""
+    """A rectangular table top of ``width`` (x) and ``depth`` (y) metres; ``gloss`` in [0, 1] is how it shines."""
 
     width: float
     depth: float
     surface: Surface
-    edge: Colour
     gloss: float
 
 
@@ -121,7 +121,7 @@ class PlacedObject:
     y: float
     yaw: float
     scale: float
-    colours: tuple[tuple[float, float, float, float], ...]
+    colours: tuple[Paint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,9 @@ class Scene:
     exposure: Exposure
 
 
-def object_transform(placed: PlacedObject, rotation: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
+def object_transform(
+    placed: PlacedObject, rotation: NDArray[np.float64], offset: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the 4x4 transform from the mesh as it is stored to the world; its 3x3 part includes the scale.
 
     ``rotation`` and ``offset`` are those of the pose in which the mesh rests.

@@ -60,7 +60,7 @@ def _robosuite_wheel(downloads: Path) -> Path:
     pattern = f"{ROBOSUITE.replace('==', '-')}-*.whl"
     if not any(downloads.glob(pattern)):
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".", ROBOSUITE]
-        remedy = f"put the wheel into {downloads} yourself (`pip download --no-deps {ROBOSUITE}` on a connected machine)"
+        remedy = f"run `pip download --no-deps {ROBOSUITE}` on a connected machine and copy the wheel into {downloads}"
         _run(command, downloads, f"The Python package {ROBOSUITE}", remedy)
     return next(downloads.glob(pattern))
 

@@ -26,7 +26,7 @@ def paint(surface: Surface, width: float, depth: float, pixels: int, assets: Ass
     if shrink > 1.5:
         side = max(8, round(side / shrink))
         turn *= side / tile.shape[0]
-        tile = cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA)
+        tile = np.asarray(cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
     return np.asarray(cv2.warpAffine(tile, turn, (pixels, pixels), flags=flags, borderMode=cv2.BORDER_WRAP), np.uint8)
 
 
@@ -56,20 +56,21 @@ def _weight(pattern: str, random: np.random.Generator) -> NDArray[np.float64]:
     grid = np.arange(TILE_PIXELS) / TILE_PIXELS
     x, y = np.meshgrid(grid, grid)
     if pattern == "plain":
-        return 0.15 * _noise(random, 64)
+        return np.asarray(0.15 * _noise(random, 64), float)
     if pattern == "noise":
-        return 0.6 * _noise(random, 8) + 0.4 * _noise(random, 64)
+        return np.asarray(0.6 * _noise(random, 8) + 0.4 * _noise(random, 64), float)
     if pattern == "checker":
-        return ((x < 0.5) ^ (y < 0.5)).astype(float)
+        return np.asarray((x < 0.5) ^ (y < 0.5), float)
     if pattern == "stripes":
-        return (x < random.uniform(0.2, 0.8)).astype(float)
+        return np.asarray(x < random.uniform(0.2, 0.8), float)
     if pattern == "tablecloth":
-        return ((x < 0.5).astype(float) + (y < 0.5).astype(float)) / 2.0
+        return np.asarray((x < 0.5) * 0.5 + (y < 0.5) * 0.5, float)
     if pattern == "dots":
-        return (np.hypot(x - 0.5, y - 0.5) < random.uniform(0.12, 0.35)).astype(float)
+        return np.asarray(np.hypot(x - 0.5, y - 0.5) < random.uniform(0.12, 0.35), float)
     if pattern == "planks":
         return _planks(x, y, random)
-    return np.abs(np.sin(2.0 * np.pi * (x + 1.5 * _noise(random, 4) + 0.4 * _noise(random, 16)))) ** 6
+    veins = x + 1.5 * _noise(random, 4) + 0.4 * _noise(random, 16)
+    return np.asarray(np.abs(np.sin(2.0 * np.pi * veins)) ** 6, float)
 
 
 def _planks(x: NDArray[np.float64], y: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
@@ -78,7 +79,7 @@ def _planks(x: NDArray[np.float64], y: NDArray[np.float64], random: np.random.Ge
     shade = random.uniform(0.0, 0.5, 4)[board]
     grain = cv2.blur(_noise(random, 128), (1, 41), borderType=cv2.BORDER_REFLECT)
     joint = ((x * 4) % 1.0 < 0.03).astype(float)
-    return np.clip(shade + 0.8 * np.asarray(grain) - 0.2 + joint, 0.0, 1.0)
+    return np.asarray(np.clip(shade + 0.8 * np.asarray(grain) - 0.2 + joint, 0.0, 1.0), float)
 
 
 def _noise(random: np.random.Generator, cells: int) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ CREASE_COSINE = float(np.cos(np.radians(45.0)))
 
 @dataclass(slots=True)
 class Material:
-    """What a surface looks like: ``colour`` linear RGB in [0, 1], ``opacity``, ``specular`` and ``shininess`` in [0, 1].
+    """What a surface looks like: ``colour`` RGB, ``opacity``, ``specular`` and ``shininess``, all in [0, 1].
 
     ``texture`` is the file name of a picture beside the OBJ file, or empty.
     """
@@ -193,7 +193,7 @@ def _merge_corners(
 
 def _has_area(corners: NDArray[np.float64]) -> NDArray[np.bool_]:
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    return np.linalg.norm(normal, axis=1) > 1e-12
+    return np.asarray(np.linalg.norm(normal, axis=1) > 1e-12, bool)
 
 
 def _creased_normals(corners: NDArray[np.float64]) -> NDArray[np.float64]:

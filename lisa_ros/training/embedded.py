@@ -19,7 +19,7 @@ from lisa_ros.model.efficientnet import folded_state_dict
 from lisa_ros.model.modeling import LisaModel
 from lisa_ros.model.processing import LisaProcessor
 from lisa_ros.model.text_processing import SPECIAL_TOKENS, TabletopTextProcessor, train_answer_tokenizer
-from lisa_ros.simulation.requests.bank import all_answers
+from lisa_ros.simulation.requests.replies import all_answers
 from lisa_ros.training.pretrained import efficientnet_weights, minilm_files, minilm_weights
 from lisa_ros.training.settings import NetworkSettings
 

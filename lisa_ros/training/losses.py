@@ -50,4 +50,6 @@ def dense_loss(kind_logits: Tensor, kinds: Tensor, foreground_weight: float) -> 
 
 def presence_loss(presence_logits: Tensor, presence: Tensor) -> Tensor:
     """Binary cross entropy of "this kind is in this cell", ``[B, N, K]``; summed over kinds, mean over cells."""
-    return functional.binary_cross_entropy_with_logits(presence_logits.float(), presence, reduction="none").sum(2).mean()
+    return (
+        functional.binary_cross_entropy_with_logits(presence_logits.float(), presence, reduction="none").sum(2).mean()
+    )

@@ -51,9 +51,9 @@ class DenseObjective(nn.Module):
 
     def forward(self, samples: list[TabletopSample]) -> dict[str, Tensor]:
         """Return the weighted losses by name."""
-        tokens, features = self.pyramid(torch.stack([sample.pixel_values for sample in samples]).contiguous(
-            memory_format=torch.channels_last
-        ))
+        tokens, features = self.pyramid(
+            torch.stack([sample.pixel_values for sample in samples]).contiguous(memory_format=torch.channels_last)
+        )
         return self.losses(tokens, features, samples)
 
     def losses(self, tokens: Tensor, features: MaskFeatures, samples: list[TabletopSample]) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from lisa_ros.model.configuration import PyramidConfig
 from lisa_ros.model.image_processing import PYRAMID_MEAN, PYRAMID_STD
 from lisa_ros.simulation.frames import Frame, FrameFolder
 from lisa_ros.simulation.kinds import KINDS
+from lisa_ros.simulation.requests.replies import BARE_MASK_ANSWER
 from lisa_ros.simulation.requests.sampling import RequestSplit, TabletopRequest, sample_requests
 from lisa_ros.training.augmentation import AugmentationConfig, augmented
 
@@ -91,9 +92,7 @@ class TabletopDataset(Dataset[TabletopSample]):
         folder = int(np.searchsorted(self.ends, index, side="right"))
         return self.folders[folder][index - (int(self.ends[folder - 1]) if folder else 0)]
 
-    def _requests(
-        self, frame: Frame, instance_ids: NDArray[np.uint8], rng: np.random.Generator
-    ) -> list[TargetRequest]:
+    def _requests(self, frame: Frame, instance_ids: NDArray[np.uint8], rng: np.random.Generator) -> list[TargetRequest]:
         in_view, unclear = kinds_in_view(frame, instance_ids, self.smallest_target)
         sampled = sample_requests(
             in_view,
@@ -110,7 +109,7 @@ class TabletopDataset(Dataset[TabletopSample]):
     ) -> TargetRequest:
         if not request.target_ids:
             return TargetRequest(request.text, request.answer, None)
-        answer = "[SEG]." if rng.random() < self.bare_mask_share else request.answer
+        answer = BARE_MASK_ANSWER if rng.random() < self.bare_mask_share else request.answer
         return TargetRequest(request.text, answer, target_mask(instance_ids, request.target_ids))
 
 

@@ -83,7 +83,9 @@ class Trainer:
         objective.train()
         batches = iter(self._loader(stage, first_step))
         with _LossTable(self.output / f"{name}.csv", first_step) as table:
-            for step in tqdm(range(first_step, stage.steps), name, initial=first_step, total=stage.steps, mininterval=5):
+            for step in tqdm(
+                range(first_step, stage.steps), name, initial=first_step, total=stage.steps, mininterval=5
+            ):
                 _set_learning_rate(optimiser, stage, step)
                 losses = self._step(objective, optimiser, next(batches))
                 _update_average(average, objective, min(self.settings.average_decay, (1 + step) / (10 + step)))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,6 @@ if importlib.util.find_spec("rclpy") is None:
     collect_ignore_glob = ["test_*.py"]
 
 TIMEOUT = 30.0
-STATES = {"unconfigured": 1, "inactive": 2, "active": 3, "finalized": 4}
-TRANSITIONS = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4, "shutdown": 7}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +63,15 @@ class NodeProcess:
         output, _ = self.process.communicate(timeout=TIMEOUT)
         return self.process.returncode, output
 
+    def stop(self) -> None:
+        """End the process if it still runs; not by killing, which leaves shared memory that delays the next one."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.communicate(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+
 
 class Peer:
     """The other side: publishes images and queries, keeps everything that a node publishes."""
@@ -72,12 +80,11 @@ class Peer:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from lifecycle_msgs.srv import ChangeState, GetState
+        from lisa_ros.msg import Result
         from rcl_interfaces.srv import SetParameters
         from rclpy.executors import SingleThreadedExecutor
         from sensor_msgs.msg import CompressedImage, Image
         from std_msgs.msg import String
-
-        from lisa_ros.msg import Result
 
         self.context = rclpy.Context()
         self.context.init(domain_id=domain)
@@ -129,7 +136,7 @@ class Peer:
         from lifecycle_msgs.msg import Transition
         from lifecycle_msgs.srv import ChangeState
 
-        request = ChangeState.Request(transition=Transition(id=TRANSITIONS[transition]))
+        request = ChangeState.Request(transition=Transition(label=transition))
         return self.call(self._change, request).success
 
     def set_parameter(self, name: str, value: Any) -> Any:
@@ -149,6 +156,13 @@ class Peer:
         seen = len(self.results)
         self.query(text)
         return self.wait(lambda: self.results[seen:], f"the result of {text[:50]!r}")[0]
+
+    def keep_busy(self, *texts: str) -> None:
+        """Publish queries and return when the node has them, which a bad query after them shows: it fails at once."""
+        for text in texts:
+            self.query(text)
+        self.query("")
+        self.wait(lambda: self.results and self.results[-1].query == "", "the result of the bad query")
 
     def ask_about(self, image: Any, text: str) -> Any:
         """Show the image until a query is answered about it; return that result."""
@@ -183,8 +197,7 @@ def start_node(domain: int) -> Iterator[Callable[..., NodeProcess]]:
 
     yield start
     for node in started:
-        node.process.kill()
-        node.process.communicate()
+        node.stop()
 
 
 @pytest.fixture
@@ -212,10 +225,10 @@ def answering(domain: int) -> Iterator[Peer]:
     assert code == 0 and "Traceback" not in output, output
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_image() -> Callable[..., Any]:
     """Make ``sensor_msgs/Image`` messages, each with a header of its own."""
-    stamps = iter(range(1, 10**6))
+    stamps = count(1)
 
     def make(pixels: Any = None, encoding: str = "rgb8", step: int | None = None, **fields: Any) -> Any:
         from sensor_msgs.msg import Image

@@ -1,7 +1,7 @@
 """The bank of wordings: for each kind of object, what people call it and what they ask when they mean it.
 
-One YAML file a kind in ``bank/``, named after the kind, and ``bank/_absent.yaml`` for things outside all kinds. A file is
-checked when it is read; a ``BankError`` quotes the file, the value and what would be valid.
+One YAML file a kind in ``bank/``, named after the kind, and ``bank/_absent.yaml`` for things outside all kinds. A file
+is checked when it is read; a ``BankError`` quotes the file, the value and what would be valid.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ MAX_REASON_WORDS = 12
 KIND_KEYS = ("name", "plural", "synonyms", "meanings", "plural_word", "carried")
 MEANING_KEYS = ("sort", "because", "because_plural", "also", "phrases", "sentences", "held_out")
 WORDING_KEYS = ("phrases", "sentences")
+NUMBERS = ("one", "plural", "several")
+"""Grammatical number of a phrase: singular (the default), plural, or plural and meant for several objects."""
 
 
 class BankError(ValueError):
@@ -33,12 +35,14 @@ class BankError(ValueError):
 class Wording:
     """One way to ask: a noun phrase that fits into a template, or a whole request.
 
-    ``plural`` marks a phrase that takes a plural verb ("the scissors"), so that templates agree with it.
+    ``plural`` marks a phrase that takes a plural verb ("the scissors"), so that templates agree with it; ``several``
+    one that asks for more than one object ("the cups").
     """
 
     text: str
     whole: bool = False
     plural: bool = False
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +152,19 @@ def _check_reason(reason: Any, subjects: tuple[str, ...], path: Path) -> None:
 
 
 def _read_wordings(data: Mapping[str, Any], path: Path) -> tuple[tuple[Wording, ...], tuple[Wording, ...]]:
-    held_out = data.get("held_out")
+    held_out: Any = data.get("held_out")
     _check_keys(held_out, WORDING_KEYS, path)
     return tuple(_wordings_in(data, path)), tuple(_wordings_in(held_out, path))
 
 
 def _wordings_in(data: Mapping[str, Any], path: Path) -> Iterator[Wording]:
     for entry in data.get("phrases", ()):
-        plural = isinstance(entry, dict) and set(entry) == {"plural"}
-        text = entry["plural"] if plural else entry
+        number, text = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else ("one", entry)
+        if number not in NUMBERS:
+            raise BankError(f"{path}: the phrase {entry!r} must be text, or text under one of {', '.join(NUMBERS)}.")
         if not isinstance(text, str) or text.rstrip(".?!") != text:
             raise BankError(f"{path}: the phrase {text!r} must be text without punctuation at its end.")
-        yield Wording(text, plural=plural)
+        yield Wording(text, plural=number != "one", several=number == "several")
     for text in data.get("sentences", ()):
         if not isinstance(text, str) or text[-1:] not in (".", "?", "!"):
             raise BankError(f"{path}: the sentence {text!r} must end with a full stop, question or exclamation mark.")

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from lisa_ros.simulation.requests.bank import Bank, Kind, Meaning, Wording, load_bank
+from lisa_ros.simulation.requests.replies import OUT_OF_DOMAIN_ANSWER, absent_answer, present_answer
 from lisa_ros.simulation.requests.templates import (
     HELD_OUT_TEMPLATES,
     SENTENCE_SUFFIXES,
@@ -21,8 +22,6 @@ from lisa_ros.simulation.requests.templates import (
 )
 
 Item = TypeVar("Item")
-
-OUT_OF_DOMAIN_ANSWER = "I do not see that here [REJ]."
 
 
 class RequestSplit(str, Enum):
@@ -89,12 +88,12 @@ def sample_requests(
     """Draw ``count`` requests about a scene in which ``visible_kinds`` (kind -> instance ids) can be seen.
 
     All instances of a kind are the target of a request for it. Kinds in ``hardly_visible`` are neither asked for nor
-    called absent, and no request is drawn that they would satisfy. Targets take turns, so that ``count`` requests spread
+    called absent, and no request is drawn that they would satisfy. Targets take turns, so that the requests spread
     evenly over the kinds in view. A share of ``typing_noise`` of the texts gets a typing slip. The same arguments and
     state of ``rng`` give the same requests. Raises ``ValueError`` for an unknown kind.
     """
     scene = _Scene.of(visible_kinds, hardly_visible, split)
-    present, absent = _turns(scene.visible, rng), _turns(scene.absent_kinds(), rng)
+    present, absent = _turns(scene.present_kinds(), rng), _turns(scene.absent_kinds(), rng)
     requests = []
     for request_type in _draw_types(scene, rng, count, shares):
         if request_type is RequestType.PRESENT:
@@ -139,8 +138,14 @@ class _Scene:
         unknown = (set(visible_kinds) | set(hardly_visible)) - set(bank.kinds)
         if unknown:
             raise ValueError(f"There is no kind {sorted(unknown)[0]!r}; the bank has {', '.join(sorted(bank.kinds))}.")
-        visible = {kind: tuple(ids) for kind, ids in sorted(visible_kinds.items()) if ids and kind not in hardly_visible}
+        visible = {
+            kind: tuple(ids) for kind, ids in sorted(visible_kinds.items()) if ids and kind not in hardly_visible
+        }
         return cls(bank, visible, frozenset(visible) | frozenset(hardly_visible), split)
+
+    def present_kinds(self) -> list[str]:
+        """Kinds in view with at least one wording that no other kind in view satisfies."""
+        return [name for name in self.visible if self.meanings(self.bank.kinds[name])]
 
     def absent_kinds(self) -> list[str]:
         """Kinds neither in view nor hardly visible, with at least one wording that nothing in view satisfies."""
@@ -156,9 +161,9 @@ class _Scene:
         meaning = _pick(self.meanings(kind), rng)
         several = len(ids) > 1
         choices = _choices(meaning.training, meaning.held_out, self.split)
-        fitting = [wording for wording in choices if several or kind.plural_word or not wording.plural]
-        text = self._say(_pick(fitting, rng), kind.carried, rng, typing_noise)
-        answer = f"{kind.opening(several)} [SEG]. {meaning.because_plural if several else meaning.because}"
+        fitting = [wording for wording in choices if several or not wording.several]
+        text = self._say(_pick(fitting or choices, rng), kind.carried, rng, typing_noise)
+        answer = present_answer(kind, meaning, several)
         return TabletopRequest(text, answer, name, ids, meaning.sort, RequestType.PRESENT, kind.name)
 
     def ask_absent(self, name: str, rng: np.random.Generator, typing_noise: float) -> TabletopRequest:
@@ -166,8 +171,7 @@ class _Scene:
         meaning = _pick(self.meanings(kind), rng)
         choices = _choices(meaning.training, meaning.held_out, self.split)
         text = self._say(_pick(choices, rng), kind.carried, rng, typing_noise)
-        answer = f"I see no {kind.name} here [REJ]."
-        return TabletopRequest(text, answer, name, (), meaning.sort, RequestType.ABSENT, kind.name)
+        return TabletopRequest(text, absent_answer(kind), name, (), meaning.sort, RequestType.ABSENT, kind.name)
 
     def ask_out_of_domain(self, rng: np.random.Generator, typing_noise: float) -> TabletopRequest:
         wording = _pick(_choices(self.bank.absent_training, self.bank.absent_held_out, self.split), rng)
@@ -182,9 +186,7 @@ class _Scene:
         return add_typing_noise(text, rng) if rng.random() < typing_noise else text
 
 
-def _choices(
-    training: Sequence[Wording], held_out: Sequence[Wording], split: RequestSplit
-) -> tuple[Wording, ...]:
+def _choices(training: Sequence[Wording], held_out: Sequence[Wording], split: RequestSplit) -> tuple[Wording, ...]:
     if split is RequestSplit.NEW_TEMPLATES:
         return tuple(wording for wording in training if not wording.whole)
     return tuple(held_out if split is RequestSplit.NEW_MEANINGS else training)
@@ -197,15 +199,15 @@ def _templates(split: RequestSplit, carried: bool) -> list[Template]:
 
 def _draw_types(scene: _Scene, rng: np.random.Generator, count: int, shares: Shares) -> list[RequestType]:
     """Draw the types; where nothing is in view, or nothing is absent, another type takes the place."""
-    kinds_absent = bool(scene.absent_kinds())
+    any_present, any_absent = bool(scene.present_kinds()), bool(scene.absent_kinds())
     types = []
     for draw in rng.random(count):
         if draw < shares.out_of_domain:
             types.append(RequestType.OUT_OF_DOMAIN)
-        elif kinds_absent and (draw < shares.out_of_domain + shares.absent or not scene.visible):
+        elif any_absent and (draw < shares.out_of_domain + shares.absent or not any_present):
             types.append(RequestType.ABSENT)
         else:
-            types.append(RequestType.PRESENT if scene.visible else RequestType.OUT_OF_DOMAIN)
+            types.append(RequestType.PRESENT if any_present else RequestType.OUT_OF_DOMAIN)
     return types
 
 
@@ -218,4 +220,4 @@ def _turns(names: Collection[str], rng: np.random.Generator) -> Iterator[str]:
 
 
 def _pick(items: Sequence[Item], rng: np.random.Generator) -> Item:
-    return items[rng.integers(len(items))]
+    return items[int(rng.integers(len(items)))]

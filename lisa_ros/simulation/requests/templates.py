@@ -1,6 +1,6 @@
 """Sentences around a noun phrase: how people wrap "the thing with the spout" when they speak to a robot.
 
-``{phrase}`` is the noun phrase; ``{is}``, ``{it}`` and ``{this}`` agree with its number. The two suffixes about the
+``{phrase}`` is the noun phrase; ``{is}`` and ``{it}`` agree with its number. The two suffixes about the
 segmentation mask are those of the LISA paper (arXiv 2308.00692).
 """
 
@@ -43,7 +43,7 @@ TRAINING_TEMPLATES = (
     Template("Show me {phrase}."),
     Template("Point at {phrase}."),
     Template("Do you see {phrase}?"),
-    Template("Can you see {phrase} on the table?"),
+    Template("Can you see {phrase} over there?"),
     Template("Pick up {phrase}.", fetch=True),
     Template("Grab {phrase} for me.", fetch=True),
     Template("find {phrase}"),
@@ -55,7 +55,7 @@ TRAINING_TEMPLATES = (
     Template("What I need now {is} {phrase}."),
     Template("Let me have {phrase}.", fetch=True),
     Template("Mark {phrase} in the picture."),
-    Template("Where is there {phrase} in this image? " + MASK_SUFFIX),
+    Template("Where in this image {is} {phrase}? " + MASK_SUFFIX),
     Template("What {is} {phrase} in this image? " + MASK_SUFFIX),
     Template("Can you segment {phrase}? " + EXPLAIN_SUFFIX),
     Template("Where {is} {phrase}? " + EXPLAIN_SUFFIX),
