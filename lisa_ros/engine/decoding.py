@@ -54,9 +54,7 @@ def predict(model: LisaModel, hidden_state: Tensor) -> Step:
     return Step(token, probability, hidden_state, logits)
 
 
-def greedy_steps(
-    model: LisaModel, hidden_state: Tensor, cache: DynamicCache, max_new_tokens: int
-) -> Iterator[Step]:
+def greedy_steps(model: LisaModel, hidden_state: Tensor, cache: DynamicCache, max_new_tokens: int) -> Iterator[Step]:
     """Yield one ``Step`` a new token, starting from the state that predicts the first; ends with the end token."""
     for _ in range(max_new_tokens):
         step = predict(model, hidden_state)

@@ -104,8 +104,8 @@ class _AnswerInTheMaking:
             yield from self._force_mask(hidden_state)
         else:
             yield from self._generate(hidden_state, prefix.cache)
-        new_stages = {name: value for name, value in self.view.timings.items() if name not in looked or name == "prepare"}
-        self.timings = new_stages | self.timings | {"total": milliseconds_since(self.started)}
+        looked_now = {name: value for name, value in self.view.timings.items() if name not in looked}
+        self.timings = looked_now | self.timings | {"total": milliseconds_since(self.started)}
         yield Finished(Answer(self._verdict(), self.words, tuple(self.objects), self.timings, self.name))
 
     @torch.inference_mode()

@@ -62,12 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _print_report(outcomes: list[Outcome], arguments: argparse.Namespace) -> None:
     for kind, row in per_kind(outcomes).items():
         print(
-            f"{kind:18s} {row['requests']:5d} requests   gIoU {row['gIoU']:.3f}   right object {row['right_object']:.3f}"
+            f"{kind:18s}{row['requests']:5d} requests  gIoU {row['gIoU']:.3f}  right object {row['right_object']:.3f}"
         )
-    run_details = {
-        "model": str(arguments.model),
-        "split": arguments.split,
-        "mode": arguments.mode,
-        "seed": arguments.seed,
-    }
-    print(json.dumps(run_details | {"frames": str(arguments.frames)} | summary(outcomes)))
+    details = {name: str(getattr(arguments, name)) for name in ("model", "frames", "split", "mode", "seed")}
+    print(json.dumps(details | summary(outcomes)))

@@ -119,7 +119,7 @@ def _materialise_buffers(model: nn.Module, device: torch.device) -> None:
 
 def _derived_buffer(module: nn.Module, name: str, buffer: Tensor, device: torch.device) -> Tensor:
     if name in ("inv_freq", "original_inv_freq"):
-        return getattr(type(module)(module.config), name).to(device)  # type: ignore[call-arg]
+        return getattr(type(module)(module.config), name).to(device)
     if name == "position_ids":
         return torch.arange(buffer.shape[-1], device=device)[None]
     if name == "token_type_ids":

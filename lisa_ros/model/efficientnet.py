@@ -38,6 +38,7 @@ class SameConv2d(nn.Conv2d):
             self.padding = (self.padding_before, self.padding_before)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Convolve ``[B, C, H, W]``."""
         if self.padding_before != self.padding_after:
             before, after = self.padding_before, self.padding_after
             features = functional.pad(features, (before, after, before, after))
@@ -56,6 +57,7 @@ class InvertedResidual(nn.Module):
         self.shortcut = stride == 1 and channels_in == channels_out
 
     def forward(self, features: Tensor) -> Tensor:
+        """Map ``[B, C, H, W]`` to the block's channels and stride."""
         hidden = features if self.expand is None else functional.relu6(self.expand(features))
         hidden = self.project(functional.relu6(self.depthwise(hidden)))
         return features + hidden if self.shortcut else hidden
@@ -77,6 +79,7 @@ class EfficientNetLite0(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, pixel_values: Tensor) -> list[Tensor]:
+        """Return the features at strides 4, 8, 16 and 32."""
         features, taps = functional.relu6(self.stem(pixel_values)), []
         for index, block in enumerate(self.blocks):
             features = block(features)

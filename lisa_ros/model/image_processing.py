@@ -23,7 +23,7 @@ LETTERBOX_COLOUR = tuple(round(255 * mean) for mean in CLIP_MEAN)
 
 
 class ImageProcessor:
-    """Prepares images for one configuration; called with uint8 RGB ``[H, W, 3]``, returns ``ImageInputs`` of batch 1."""
+    """Prepares images for one configuration."""
 
     def __init__(self, config: LisaConfig) -> None:
         self.config = config
@@ -31,6 +31,7 @@ class ImageProcessor:
         self.clip = None if self.is_shared else _clip_processor(config.vision)
 
     def __call__(self, rgb: NDArray[np.uint8]) -> ImageInputs:
+        """Prepare one image, uint8 RGB ``[H, W, 3]``; raises ``ValueError`` for any other shape or dtype."""
         _require_rgb(rgb)
         original_size = (rgb.shape[0], rgb.shape[1])
         mean, std = (PYRAMID_MEAN, PYRAMID_STD) if self.is_shared else (SAM_MEAN, SAM_STD)

@@ -67,7 +67,7 @@ class LisaModel(nn.Module):
         hidden_size = config.language.hidden_size
         self.language_model: Any = _build_language_model(config)
         if isinstance(config.vision, PyramidConfig):
-            self.pyramid: nn.Module | None = FeaturePyramid(config.vision)
+            self.pyramid: FeaturePyramid | None = FeaturePyramid(config.vision)
             vision_channels = config.vision.token_channels
         else:
             self.pyramid = None
@@ -111,12 +111,12 @@ class LisaModel(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.text_hidden_fcs[0].weight.device
+        return next(self.text_hidden_fcs.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
         """The floating-point type of the weights."""
-        return self.text_hidden_fcs[0].weight.dtype
+        return next(self.text_hidden_fcs.parameters()).dtype
 
     def encode_image_for_language(self, images: ImageInputs) -> Tensor:
         """Return the visual tokens ``[B, N, hidden_size]`` of the language model."""

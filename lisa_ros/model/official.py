@@ -32,7 +32,8 @@ class UnknownKeyError(ValueError):
 def translated_weights(official: dict[str, Tensor], config: LisaConfig) -> dict[str, Tensor]:
     """Return the weights under our names, without those that influence nothing.
 
-    Left out: derived tensors, CLIP's last norm and the CLIP layers after the one LISA reads. Raises ``UnknownKeyError``.
+    Left out: derived tensors, CLIP's last norm and the CLIP layers after the one LISA reads. Raises
+    ``UnknownKeyError``.
     """
     kept = {}
     for key, value in official.items():

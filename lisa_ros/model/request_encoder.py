@@ -51,6 +51,7 @@ class RequestEncoder(nn.Module):
         return torch.cat([sentence, self.token_projection(token_states) * weights], dim=1)
 
     def forward(self, request_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Read and project."""
         return self.project(self.read(request_ids, attention_mask), attention_mask)
 
 

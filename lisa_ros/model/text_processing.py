@@ -41,8 +41,12 @@ class TabletopTextProcessor:
         assert config.request_encoder is not None
         self.request_tokenizer.no_padding()
         self.request_tokenizer.enable_truncation(config.request_encoder.max_request_tokens)
-        self.answer_start = answer_tokenizer.token_to_id("<answer>")
-        for token, expected in (("[SEG]", config.tokens.seg), ("[REJ]", config.tokens.rejection)):
+        self.answer_start: int = SPECIAL_TOKENS.index("<answer>")
+        for token, expected in (
+            ("<answer>", self.answer_start),
+            ("[SEG]", config.tokens.seg),
+            ("[REJ]", config.tokens.rejection),
+        ):
             found = answer_tokenizer.token_to_id(token)
             if found != expected:
                 raise ValueError(f"The tokenizer gives {token} the id {found}; the configuration says {expected}.")
@@ -69,7 +73,7 @@ class TabletopTextProcessor:
         return spaced_like_print(self.answer_tokenizer.decode(token_ids, skip_special_tokens=True))
 
     def label(self, token_ids: list[int]) -> str:
-        """Return the name before ``[SEG]`` or ``[REJ]``, as in "It is the knife [SEG]." """
+        """Return the name before ``[SEG]`` or ``[REJ]``: "knife" in "It is the knife [SEG]"."""
         name = NAME.search(self.words(token_ids))
         return name[1] if name else ""
 

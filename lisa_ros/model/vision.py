@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ def build_clip_tower(config: ClipVisionConfig) -> nn.Module:
     from transformers import CLIPVisionConfig as TransformersClipVisionConfig
     from transformers import CLIPVisionModel
 
-    tower = CLIPVisionModel(
+    tower: Any = CLIPVisionModel(
         TransformersClipVisionConfig(
             hidden_size=config.hidden_size,
             intermediate_size=config.intermediate_size,
@@ -52,7 +53,8 @@ def build_clip_tower(config: ClipVisionConfig) -> nn.Module:
         )
     )
     tower.post_layernorm = nn.Identity()
-    return tower
+    cut: nn.Module = tower
+    return cut
 
 
 def clip_patch_features(tower: nn.Module, pixel_values: Tensor) -> Tensor:
@@ -85,6 +87,7 @@ class FeaturePyramid(nn.Module):
         self.token_position = nn.Linear(4 * POSITION_FREQUENCIES, config.token_channels)
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, MaskFeatures]:
+        """Return the visual tokens and the mask features."""
         stride_4, stride_8, stride_16, stride_32 = self.trunk(pixel_values)
         level_32 = self.context_32(self.lateral_32(stride_32))
         level_16 = self.smooth_16(self.lateral_16(stride_16) + _double(level_32))

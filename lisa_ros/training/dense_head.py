@@ -19,5 +19,6 @@ class DenseHead(nn.Module):
         self.presence = nn.Linear(config.token_channels, num_kinds)
 
     def forward(self, tokens: Tensor, features: MaskFeatures) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the logits at stride 4, at stride 16 and of the cells."""
         assert features.high_resolution is not None
         return self.fine(features.high_resolution[0]), self.coarse(features.image_embeddings), self.presence(tokens)

