@@ -1,7 +1,5 @@
 """Start the node ``lisa``: ``ros2 launch lisa_ros lisa.launch.py image:=/camera/image_raw``."""
 
-# ruff: noqa: I001 - the package launch comes from ROS, although a folder of that name stands here
-
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription

@@ -1,4 +1,4 @@
-"""The command line: ``lisa simulate | train | eval``. Each command lives in the room that does its work."""
+"""The command line: ``lisa simulate | train | eval | parity``. Each command lives in the room that does its work."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ COMMANDS = {
     "simulate": ("lisa_ros.simulation.command", "render tabletop frames with objects whose masks are known"),
     "train": ("lisa_ros.training.command", "train the embedded checkpoint"),
     "eval": ("lisa_ros.evaluation.command", "score a checkpoint on a benchmark"),
+    "parity": ("lisa_ros.evaluation.parity", "compare the network with a recording of the reference"),
 }
 
 

@@ -21,6 +21,8 @@ FROZEN_FILE = "frozen.safetensors"
 FROZEN_PREFIX = "request_encoder.bert."
 SCALE_SUFFIX = ".scale"
 LISTED_KEYS = 5
+SMALLEST_SCALE = 2.0**-24
+"""The smallest fp16 above zero: a row of zeros has a scale too."""
 
 
 class CheckpointError(RuntimeError):
@@ -37,7 +39,7 @@ def load_model(folder: Path, *, dtype: torch.dtype, device: torch.device) -> Lis
     with torch.device("meta"):
         model = LisaModel(config)
     weights = read_weights(folder, dtype=dtype, device=device)
-    _require_matching(model, weights, folder)
+    require_matching(model, weights, folder)
     model.load_state_dict(weights, strict=False, assign=True)
     if config.language.tie_word_embeddings:
         model.language_model.tie_weights()
@@ -76,32 +78,44 @@ def read_weights(folder: Path, *, dtype: torch.dtype, device: torch.device) -> d
 def _dequantised(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     result = {}
     for key, value in weights.items():
-        if key.endswith(SCALE_SUFFIX):
+        if key.removesuffix(SCALE_SUFFIX) != key and key.removesuffix(SCALE_SUFFIX) in weights:
             continue
         scale = weights.get(key + SCALE_SUFFIX)
         if scale is not None:
+            if value.ndim != 2 or scale.shape != value.shape[:1]:
+                raise CheckpointError(f"{key} {list(value.shape)} has scales {list(scale.shape)}; it needs one a row.")
             value = value.float() * scale.float()[:, None]
         keep_exact = key.endswith("positional_encoding_gaussian_matrix")
         result[key] = value.to(torch.float32 if keep_exact else dtype) if value.is_floating_point() else value
     return result
 
 
-def _require_matching(model: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
-    expected = {key: value.shape for key, value in model.state_dict().items()}
-    if model.config.language.tie_word_embeddings:  # type: ignore[union-attr]
+def require_matching(model: LisaModel, weights: dict[str, Tensor], folder: Path) -> None:
+    """Raise ``CheckpointError`` that lists what is missing, unexpected or of another shape or type in ``weights``."""
+    expected = dict(model.state_dict())
+    if model.config.language.tie_word_embeddings:
         expected.pop("language_model.lm_head.weight", None)
-    problems = {
-        "missing": sorted(set(expected) - set(weights)),
-        "unexpected": sorted(set(weights) - set(expected)),
-        "of another shape": sorted(
-            f"{key} {list(weights[key].shape)} instead of {list(shape)}"
-            for key, shape in expected.items()
-            if key in weights and weights[key].shape != shape
-        ),
-    }
-    found = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in problems.items() if keys]
+    found = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in _misfits(expected, weights).items() if keys]
     if found:
         raise CheckpointError(f"The weights in {folder} do not fit its {CONFIG_FILE}: {'; '.join(found)}.")
+
+
+def _misfits(expected: dict[str, Tensor], weights: dict[str, Tensor]) -> dict[str, list[str]]:
+    pairs = [(key, weights[key], expected[key]) for key in sorted(set(expected) & set(weights))]
+    return {
+        "missing": sorted(set(expected) - set(weights)),
+        "unexpected": sorted(set(weights) - set(expected)),
+        "of another shape": [
+            f"{key} {list(found.shape)} instead of {list(wanted.shape)}"
+            for key, found, wanted in pairs
+            if found.shape != wanted.shape
+        ],
+        "of another type": [
+            f"{key} ({found.dtype})"
+            for key, found, wanted in pairs
+            if found.is_floating_point() != wanted.is_floating_point()
+        ],
+    }
 
 
 def _listed(keys: list[str]) -> str:
@@ -153,7 +167,7 @@ def quantised_rows(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         if value.ndim != 2:
             result[key] = value.half() if value.is_floating_point() else value
             continue
-        scale = value.abs().amax(dim=1).clamp(min=1e-8).div(127).half()
+        scale = value.float().abs().amax(dim=1).div(127).half().clamp(min=SMALLEST_SCALE)
         result[key] = (value / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
         result[key + SCALE_SUFFIX] = scale
     return result

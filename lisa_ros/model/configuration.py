@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+from lisa_ros.model.configuration_checks import (
+    ConfigurationError,
+    build_part,
+    require_multiple,
+    require_one_of,
+    require_sizes,
+)
 
 CONFIG_FILE = "config.json"
 MODEL_TYPE = "lisa_ros"
 CONVERSATIONS = ("llava_v1", "llava_llama_2", "tabletop")
 FIELDS_OF_VIEW = ("crop", "pad")
 PROJECTORS = ("linear", "mlp2x_gelu")
-
-Part = TypeVar("Part")
-
-
-class ConfigurationError(ValueError):
-    """A configuration is not valid; the message quotes the value received and says what would be valid."""
+ACTIVATIONS = ("silu", "gelu", "quick_gelu", "relu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,11 @@ class LanguageConfig:
     tie_word_embeddings: bool = False
 
     def __post_init__(self) -> None:
-        if self.hidden_size % self.num_attention_heads:
-            raise ConfigurationError(
-                f"hidden_size is {self.hidden_size}; it must be a multiple of num_attention_heads, "
-                f"{self.num_attention_heads}."
-            )
+        require_sizes("language.", self)
+        require_multiple("language.", self, "hidden_size", "num_attention_heads")
+        if self.num_key_value_heads is not None:
+            require_multiple("language.", self, "num_attention_heads", "num_key_value_heads")
+        require_one_of("language.hidden_act", self.hidden_act, ACTIVATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,13 @@ class ClipVisionConfig:
     select_layer: int = -2
 
     def __post_init__(self) -> None:
+        require_sizes("vision.", self)
+        require_multiple("vision.", self, "hidden_size", "num_attention_heads")
+        require_multiple("vision.", self, "image_size", "patch_size")
+        require_one_of("vision.hidden_act", self.hidden_act, ACTIVATIONS)
         if not -self.num_hidden_layers <= self.select_layer <= -1:
             raise ConfigurationError(
-                f"select_layer is {self.select_layer}; it must lie in [{-self.num_hidden_layers}, -1]."
+                f"vision.select_layer is {self.select_layer}; it must lie in [{-self.num_hidden_layers}, -1]."
             )
 
     @property
@@ -83,6 +90,11 @@ class SamVitConfig:
     window_size: int = 14
     mlp_ratio: float = 4.0
 
+    def __post_init__(self) -> None:
+        require_sizes("image_encoder.", self)
+        require_multiple("image_encoder.", self, "embed_dim", "num_heads")
+        require_multiple("image_encoder.", self, "image_size", "patch_size")
+
     @property
     def input_size(self) -> tuple[int, int]:
         """``(height, width)`` of the padded input in pixels."""
@@ -103,8 +115,11 @@ class PyramidConfig:
     mask_channels: tuple[int, int, int] = (24, 48, 192)
 
     def __post_init__(self) -> None:
+        require_sizes("vision.", self)
         if any(side % 32 or side <= 0 for side in self.image_size):
-            raise ConfigurationError(f"image_size is {list(self.image_size)}; both sides must be multiples of 32.")
+            raise ConfigurationError(
+                f"vision.image_size is {list(self.image_size)}; both sides must be multiples of 32."
+            )
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -138,6 +153,10 @@ class MaskDecoderConfig:
     iou_head_hidden_dim: int = 256
     high_resolution: bool = False
 
+    def __post_init__(self) -> None:
+        require_sizes("mask_decoder.", self)
+        require_multiple("mask_decoder.", self, "embed_dim", "num_heads")
+
 
 @dataclass(frozen=True, slots=True)
 class RequestEncoderConfig:
@@ -150,6 +169,10 @@ class RequestEncoderConfig:
     intermediate_size: int = 1536
     max_position_embeddings: int = 512
     max_request_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        require_sizes("request_encoder.", self)
+        require_multiple("request_encoder.", self, "hidden_size", "num_attention_heads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +208,9 @@ class LisaConfig:
     name: str = "lisa"
 
     def __post_init__(self) -> None:
-        _require_one_of("projector", self.projector, PROJECTORS)
-        _require_one_of("conversation", self.conversation, CONVERSATIONS)
-        _require_one_of("field_of_view", self.field_of_view, FIELDS_OF_VIEW)
+        require_one_of("projector", self.projector, PROJECTORS)
+        require_one_of("conversation", self.conversation, CONVERSATIONS)
+        require_one_of("field_of_view", self.field_of_view, FIELDS_OF_VIEW)
         for name, token in asdict(self.tokens).items():
             if token is not None and not 0 <= token < self.language.vocab_size:
                 raise ConfigurationError(
@@ -195,6 +218,8 @@ class LisaConfig:
                 )
         if self.image_encoder is None and not isinstance(self.vision, PyramidConfig):
             raise ConfigurationError("image_encoder is missing; only a pyramid serves the mask decoder as well.")
+        if self.conversation == "tabletop" and self.request_encoder is None:
+            raise ConfigurationError("request_encoder is missing; the conversation 'tabletop' goes through one.")
 
     @property
     def mask_vision(self) -> SamVitConfig | PyramidConfig:
@@ -214,6 +239,8 @@ class LisaConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LisaConfig:
         """Build the configuration from plain JSON values; raises ``ConfigurationError``."""
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"The configuration is {values!r}; it must hold named values.")
         values = dict(values)
         model_type = values.pop("model_type", None)
         if model_type != MODEL_TYPE:
@@ -221,24 +248,15 @@ class LisaConfig:
                 f"model_type is {model_type!r}; this package reads {MODEL_TYPE!r}. "
                 "An official LISA checkpoint must be converted first."
             )
-        vision = dict(values.pop("vision", {}))
+        vision = values.get("vision")
+        vision = dict(vision) if isinstance(vision, dict) else {}
         vision_type = vision.pop("type", None)
-        _require_one_of("vision.type", vision_type, ("clip", "pyramid"))
-        image_encoder, request_encoder = values.pop("image_encoder", None), values.pop("request_encoder", None)
-        return _build(
-            cls,
-            "",
-            values
-            | {
-                "language": _build(LanguageConfig, "language.", values.get("language", {})),
-                "vision": _build(ClipVisionConfig if vision_type == "clip" else PyramidConfig, "vision.", vision),
-                "image_encoder": image_encoder and _build(SamVitConfig, "image_encoder.", image_encoder),
-                "mask_decoder": _build(MaskDecoderConfig, "mask_decoder.", values.get("mask_decoder", {})),
-                "request_encoder": request_encoder
-                and _build(RequestEncoderConfig, "request_encoder.", request_encoder),
-                "tokens": _build(TokenConfig, "tokens.", values.get("tokens", {})),
-            },
-        )
+        require_one_of("vision.type", vision_type, ("clip", "pyramid"))
+        values["vision"] = build_part(ClipVisionConfig if vision_type == "clip" else PyramidConfig, "vision.", vision)
+        for name, part in PARTS.items():
+            if values.get(name) is not None:
+                values[name] = build_part(part, f"{name}.", values[name])
+        return build_part(cls, "", values)
 
     @classmethod
     def from_folder(cls, folder: Path) -> LisaConfig:
@@ -254,17 +272,11 @@ class LisaConfig:
         (folder / CONFIG_FILE).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
-def _require_one_of(name: str, value: object, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise ConfigurationError(f"{name} is {value!r}; choose one of {', '.join(valid)}.")
-
-
-def _build(part: type[Part], prefix: str, values: dict[str, Any]) -> Part:
-    known = {entry.name for entry in fields(part)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ConfigurationError(f"{prefix}{unknown[0]} is not known; valid are {', '.join(sorted(known))}.")
-    try:
-        return part(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-    except TypeError as error:
-        raise ConfigurationError(f"{prefix or 'the configuration'} is not complete: {error}.") from error
+PARTS: dict[str, type] = {
+    "language": LanguageConfig,
+    "image_encoder": SamVitConfig,
+    "mask_decoder": MaskDecoderConfig,
+    "request_encoder": RequestEncoderConfig,
+    "tokens": TokenConfig,
+}
+"""The parts of ``LisaConfig`` of which there is one kind."""

@@ -6,10 +6,20 @@ Source: dvlab-research/LISA; the names follow its ``LISAForCausalLM``. Nothing i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
-from lisa_ros.model.configuration import ClipVisionConfig, LisaConfig
+from lisa_ros.model.configuration import (
+    ClipVisionConfig,
+    ConfigurationError,
+    LanguageConfig,
+    LisaConfig,
+    MaskDecoderConfig,
+    SamVitConfig,
+    TokenConfig,
+)
 
 PREFIXES = (
     ("model.visual_model.", ""),
@@ -57,3 +67,87 @@ def _is_unread_clip(key: str, vision: object) -> bool:
     layer = re.search(r"encoder\.layers\.(\d+)\.", key)
     last_read = vision.num_hidden_layers + vision.select_layer
     return "post_layernorm" in key or (layer is not None and int(layer[1]) > last_read)
+
+
+def reference_config(values: Mapping[str, Any]) -> LisaConfig:
+    """Return the configuration of a recording of the reference: its ``llama``, ``clip`` and ``sam`` parts, token ids.
+
+    Raises ``ConfigurationError`` for a field that is missing or has a value that the network does not know.
+    """
+    try:
+        feature = values["mm_vision_select_feature"]
+        if feature != "patch":
+            raise ConfigurationError(f"mm_vision_select_feature is {feature!r}; only 'patch' is known.")
+        llama = values["llama"]
+        return LisaConfig(
+            name=values["name"],
+            language=official_language(llama),
+            vision=official_clip(values["clip"], select_layer=values["mm_vision_select_layer"]),
+            image_encoder=_reference_sam(values["sam"]),
+            mask_decoder=_reference_mask_decoder(values["sam"]),
+            tokens=TokenConfig(
+                seg=values["seg_token_idx"],
+                bos=llama["bos_token_id"],
+                eos=llama["eos_token_id"],
+                pad=llama["pad_token_id"],
+                image_start=values["im_start_idx"],
+                image_end=values["im_end_idx"],
+            ),
+        )
+    except KeyError as error:
+        raise ConfigurationError(f"The reference's configuration has no field {error}.") from error
+
+
+def official_language(values: Mapping[str, Any]) -> LanguageConfig:
+    """Return the Llama part of an official ``config.json``; ``use_cache`` and ``pretraining_tp`` do not concern us."""
+    if values.get("rope_scaling") is not None:
+        raise ConfigurationError(f"rope_scaling is {values['rope_scaling']!r}; official checkpoints have null.")
+    return LanguageConfig(
+        vocab_size=values["vocab_size"],
+        hidden_size=values["hidden_size"],
+        intermediate_size=values["intermediate_size"],
+        num_hidden_layers=values["num_hidden_layers"],
+        num_attention_heads=values["num_attention_heads"],
+        num_key_value_heads=values.get("num_key_value_heads"),
+        rms_norm_eps=values["rms_norm_eps"],
+        max_position_embeddings=values["max_position_embeddings"],
+        hidden_act=values["hidden_act"],
+        tie_word_embeddings=values.get("tie_word_embeddings", False),
+    )
+
+
+def official_clip(values: Mapping[str, Any], *, select_layer: int) -> ClipVisionConfig:
+    """Return the vision part of CLIP's own configuration, read at the layer that the official ``config.json`` names."""
+    return ClipVisionConfig(
+        hidden_size=values["hidden_size"],
+        intermediate_size=values["intermediate_size"],
+        num_hidden_layers=values["num_hidden_layers"],
+        num_attention_heads=values["num_attention_heads"],
+        image_size=values["image_size"],
+        patch_size=values["patch_size"],
+        hidden_act=values["hidden_act"],
+        layer_norm_eps=values["layer_norm_eps"],
+        select_layer=select_layer,
+    )
+
+
+def _reference_sam(values: Mapping[str, Any]) -> SamVitConfig:
+    return SamVitConfig(
+        image_size=values["image_size"],
+        patch_size=values["patch_size"],
+        embed_dim=values["encoder_embed_dim"],
+        depth=values["encoder_depth"],
+        num_heads=values["encoder_num_heads"],
+        global_attn_indexes=tuple(values["encoder_global_attn_indexes"]),
+        window_size=values["window_size"],
+        mlp_ratio=values["mlp_ratio"],
+    )
+
+
+def _reference_mask_decoder(values: Mapping[str, Any]) -> MaskDecoderConfig:
+    return MaskDecoderConfig(
+        embed_dim=values["prompt_embed_dim"],
+        depth=values["decoder_depth"],
+        mlp_dim=values["decoder_mlp_dim"],
+        num_heads=values["decoder_num_heads"],
+    )

@@ -81,12 +81,16 @@ def ids(values: list[int]) -> Tensor:
     return torch.tensor(values, dtype=torch.long)
 
 
+UNFINISHED_CHARACTER = "\ufffd"
+"""What a decoder writes for the first bytes of a character whose last ones are still to come."""
+
+
 def spaced_like_print(text: str) -> str:
-    """Return text with single spaces and none before punctuation."""
+    """Return text with single spaces, none before punctuation, and without an unfinished character at its end."""
     text = " ".join(text.split())
     for mark in ".,:;?!":
         text = text.replace(f" {mark}", mark)
-    return text.strip()
+    return text.rstrip(f" {UNFINISHED_CHARACTER}").lstrip()
 
 
 Tokenizer = Any

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from lisa_ros.model.checkpoints import CheckpointError
 from lisa_ros.model.configuration import LisaConfig
 from lisa_ros.model.conversation import neutralised
 from lisa_ros.model.modeling import IMAGE_TOKEN, REQUEST_TOKEN, RequestInputs
@@ -49,7 +50,10 @@ class TabletopTextProcessor:
         ):
             found = answer_tokenizer.token_to_id(token)
             if found != expected:
-                raise ValueError(f"The tokenizer gives {token} the id {found}; the configuration says {expected}.")
+                raise CheckpointError(
+                    f"The tokenizer gives {token} the id {found}; the configuration says {expected}. "
+                    "Use the tokenizer files that belong to the weights."
+                )
 
     def prompt(self, request: str) -> PromptInputs:
         """Prepare one request: begin, image | request states, ``<answer>``."""
@@ -100,8 +104,6 @@ def train_answer_tokenizer(answers: Iterable[str], vocab_size: int) -> Tokenizer
 
 
 def _read_tokenizer(path: Path) -> Tokenizer:
-    from lisa_ros.model.checkpoints import CheckpointError
-
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 - the library raises plain Exception

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from itertools import count
+from types import FrameType
 from typing import Any
 
 import rclpy
@@ -218,6 +219,8 @@ def main(args: list[str] | None = None) -> int:
     """Run the node until a signal ends it; return the exit status of the process."""
     executor: SingleThreadedExecutor | None = None
     node: LisaNode | None = None
+    # Before rclpy.init, whose own handler ends the context and then calls this one.
+    signal.signal(signal.SIGINT, _interrupt_once)
     try:
         rclpy.init(args=args)
         executor = SingleThreadedExecutor()
@@ -231,7 +234,6 @@ def main(args: list[str] | None = None) -> int:
         print(f"lisa_node: {error}", file=sys.stderr)
         return 2
     finally:
-        # First of all, because Ctrl-C reaches a launched node twice: from the terminal and from launch.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if executor is not None:
             executor.shutdown()
@@ -240,3 +242,9 @@ def main(args: list[str] | None = None) -> int:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """Interrupt the main thread at the first Ctrl-C only: it reaches a launched node twice, by terminal and launch."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

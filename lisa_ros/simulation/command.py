@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lisa_ros.simulation.assets import default_cache, fetch_assets, load_assets
 from lisa_ros.simulation.contact_sheet import write_contact_sheet
 from lisa_ros.simulation.frames import FrameError, FrameFolder
-from lisa_ros.simulation.generation import Generation, generate, missing_frames
+from lisa_ros.simulation.generation import VARIANTS, Generation, generate, missing_frames
 from lisa_ros.simulation.sources import AssetError
 
 
@@ -27,6 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--meshes", choices=("train", "held_out", "all"), default="train", help="which meshes (default: %(default)s)"
     )
     parser.add_argument("--depth", action="store_true", help="also write depth in millimetres")
+    parser.add_argument(
+        "--renderer",
+        choices=("mujoco", *VARIANTS),
+        default="mujoco",
+        help="mujoco is fast, mitsuba looks like photographs; mitsuba_llvm is mitsuba several times faster, "
+        "with LLVM 16 or newer at DRJIT_LIBLLVM_PATH (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--samples", type=int, default=12, help="light paths a pixel, for mitsuba (default: %(default)s)"
+    )
     parser.add_argument("--contact-sheet", type=Path, metavar="FILE", help="picture of 24 frames to write at the end")
     parser.add_argument("--fetch-assets", action="store_true", help="fetch and convert the objects first")
     parser.add_argument("--assets", type=Path, metavar="DIR", help=f"objects (default: {default_cache()})")
@@ -62,7 +72,16 @@ def _run(arguments: argparse.Namespace) -> None:
     load_assets(assets)
     width, height = arguments.size
     generation = Generation(
-        arguments.output, assets, arguments.frames, arguments.seed, width, height, arguments.meshes, arguments.depth
+        folder=arguments.output,
+        assets=assets,
+        frames=arguments.frames,
+        seed=arguments.seed,
+        width=width,
+        height=height,
+        meshes=arguments.meshes,
+        depth=arguments.depth,
+        renderer=arguments.renderer,
+        samples=arguments.samples,
     )
     _make_frames(generation, arguments.workers)
     if arguments.contact_sheet is not None:

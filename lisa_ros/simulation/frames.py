@@ -28,7 +28,10 @@ class FrameError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """How a folder of frames was made: frame content depends on these fields and the index alone."""
+    """How a folder of frames was made: frame content depends on these fields and the index alone.
+
+    ``samples`` is the number of light paths a pixel, 0 for a renderer that traces none.
+    """
 
     seed: int
     split: str
@@ -37,6 +40,7 @@ class DatasetInfo:
     depth: bool = False
     renderer: str = "mujoco"
     generator_version: int = GENERATOR_VERSION
+    samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

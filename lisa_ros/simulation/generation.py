@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache as remembered
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +24,22 @@ from lisa_ros.simulation.frames import (
     start_folder,
     write_frame,
 )
+from lisa_ros.simulation.photo import PhotoRenderer, Variant
 from lisa_ros.simulation.rendering import Rendered, Renderer
 from lisa_ros.simulation.sampling import Meshes, SceneSampler
 from lisa_ros.simulation.scenes import PlacedObject, Scene, object_transform
 
+RendererName = Literal["mujoco", "mitsuba", "mitsuba_llvm"]
+VARIANTS: dict[RendererName, Variant] = {"mitsuba": "scalar_rgb", "mitsuba_llvm": "llvm_ad_rgb"}
+"""The renderers that trace light, by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A set of frames to make: ``frames`` of them from ``seed``, ``width`` x ``height`` pixels, into ``folder``."""
+    """A set of frames to make: ``frames`` of them from ``seed``, ``width`` x ``height`` pixels, into ``folder``.
+
+    ``renderer`` draws the colours; "mujoco" is fast, the others trace ``samples`` light paths a pixel.
+    """
 
     folder: Path
     assets: Path
@@ -40,6 +49,8 @@ class Generation:
     height: int = 336
     meshes: Meshes = "train"
     depth: bool = False
+    renderer: RendererName = "mujoco"
+    samples: int = 12
 
     def __post_init__(self) -> None:
         """Reject values that no frames can be made with."""
@@ -49,11 +60,15 @@ class Generation:
             raise ValueError(f"The seed is {self.seed}; it must be 0 or more.")
         if min(self.width, self.height) < 32 or max(self.width, self.height) > 4096:
             raise ValueError(f"The size is {self.width}x{self.height}; each side must be 32 to 4096 pixels.")
+        if self.samples < 1:
+            raise ValueError(f"The number of samples is {self.samples}; it must be 1 or more.")
 
     @property
     def info(self) -> DatasetInfo:
         """What ``dataset.json`` says of these frames."""
-        return DatasetInfo(self.seed, self.meshes, self.width, self.height, self.depth)
+        samples = self.samples if self.renderer in VARIANTS else 0
+        size = (self.width, self.height)
+        return DatasetInfo(self.seed, self.meshes, *size, self.depth, self.renderer, samples=samples)
 
 
 def missing_frames(generation: Generation) -> list[int]:
@@ -80,11 +95,14 @@ def generate(generation: Generation, indices: list[int], workers: int) -> Iterat
 
 
 def make_frame_file(generation: Generation, index: int) -> int:
-    """Make one frame and write it; the renderer is kept for the next one of the same process."""
+    """Make one frame and write it; the renderers are kept for the next one of the same process."""
     assets = load_assets(generation.assets)
     sampler = SceneSampler(assets, generation.seed, generation.width, generation.height, generation.meshes)
     scene = sampler.sample(index)
     rendered = _renderer(generation.assets, generation.width, generation.height).render(scene, generation.depth)
+    if generation.renderer in VARIANTS:
+        photo = _photo_renderer(generation.assets, generation.samples, VARIANTS[generation.renderer])
+        rendered = replace(rendered, rgb=photo.render(scene))
     write_frame(generation.folder, index, describe(scene, rendered, assets))
     return index
 
@@ -92,6 +110,11 @@ def make_frame_file(generation: Generation, index: int) -> int:
 @remembered
 def _renderer(assets: Path, width: int, height: int) -> Renderer:
     return Renderer(load_assets(assets), width, height)
+
+
+@remembered
+def _photo_renderer(assets: Path, samples: int, variant: Variant) -> PhotoRenderer:
+    return PhotoRenderer(load_assets(assets), samples, variant)
 
 
 def describe(scene: Scene, rendered: Rendered, assets: AssetCache) -> Frame:

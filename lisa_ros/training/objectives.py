@@ -97,27 +97,39 @@ class JointObjective(nn.Module):
         losses = {"ce": self.weights.ce * text_loss(self.model.language_model.lm_head(states), labels)}
         is_seg = labels == self.model.config.tokens.seg
         images = torch.nonzero(predicting)[:, 0][is_seg]
-        losses |= self._mask_losses(states[is_seg], features.of_images(images), samples)
+        decoded = _decoded(samples)
+        losses |= self._mask_losses(states[is_seg][decoded], features.of_images(images[decoded]), samples)
         return losses | self.dense.losses(tokens, features, samples)
 
     def _pack(self, tokens: Tensor, samples: list[TabletopSample]) -> PackedBatch:
         embed_tokens = self.model.language_model.get_input_embeddings()
         image_tokens = self.model.mm_projector(tokens)
         begin = embed_tokens(torch.tensor([[self.model.config.tokens.bos]])).expand(len(samples), -1, -1)
+        self._read_new_requests({r.text for sample in samples for r in sample.requests})
         segments = [[self._segment(r.text, r.answer) for r in sample.requests] for sample in samples]
         return pack(torch.cat([begin, image_tokens], dim=1), segments, embed_tokens)
+
+    def _read_new_requests(self, requests: set[str]) -> None:
+        """Run the frozen request encoder over requests whose states are not kept yet, all in one batch."""
+        encoder = self.model.request_encoder
+        assert encoder is not None
+        if len(self._request_states) > KEPT_REQUESTS:
+            self._request_states.clear()
+        new = sorted(requests - set(self._request_states))
+        if not new:
+            return
+        ids = [self.text.request_inputs(request).input_ids[0] for request in new]
+        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
+        mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
+        for request, row, states in zip(new, ids, encoder.read(padded, mask), strict=True):
+            self._request_states[request] = states[: len(row)].half()
 
     def _segment(self, request: str, answer: str) -> Segment:
         encoder = self.model.request_encoder
         assert encoder is not None
-        inputs = self.text.request_inputs(request)
-        if len(self._request_states) > KEPT_REQUESTS:
-            self._request_states.clear()
-        if request not in self._request_states:
-            self._request_states[request] = encoder.read(inputs.input_ids, inputs.attention_mask).half()
-        frozen_states = self._request_states[request].float()
+        frozen_states = self._request_states[request].float()[None]
         answer_ids = torch.tensor([self.text.answer_start, *self.text.answer_ids(answer)])
-        return Segment(encoder.project(frozen_states, inputs.attention_mask)[0], answer_ids)
+        return Segment(encoder.project(frozen_states, torch.ones(frozen_states.shape[:2]))[0], answer_ids)
 
     def _mask_losses(
         self, seg_states: Tensor, features: MaskFeatures, samples: list[TabletopSample]
@@ -133,3 +145,8 @@ class JointObjective(nn.Module):
             "dice": self.weights.dice * dice_loss(logits, targets),
             "iou": self.weights.iou * iou_loss(iou_predictions[:, 0], logits, targets),
         }
+
+
+def _decoded(samples: list[TabletopSample]) -> list[bool]:
+    """Say for every ``[SEG]`` of a batch, in order, whether its mask is trained."""
+    return [r.mask is not None for sample in samples for r in sample.requests if "[SEG]" in r.answer]

@@ -42,6 +42,7 @@ class StageSettings:
     trunk_learning_rate: float
     warmup_steps: int = 100
     requests_per_frame: int = 0
+    masks_per_frame: int = 4
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.batch_size < 1:

@@ -27,7 +27,10 @@ CELL = 32
 
 @dataclass(slots=True)
 class TargetRequest:
-    """One request about a frame: the answer's text and its mask, float ``[H / 2, W / 2]``, ``None`` without target."""
+    """One request about a frame: the answer's text and its mask, float ``[H / 2, W / 2]``.
+
+    ``mask`` is ``None`` without a target, and for targets whose words alone are trained.
+    """
 
     text: str
     answer: str
@@ -58,6 +61,7 @@ class TabletopDataset(Dataset[TabletopSample]):
         augmentation: AugmentationConfig,
         *,
         requests_per_frame: int,
+        masks_per_frame: int,
         smallest_target: int,
         bare_mask_share: float,
         typing_noise: float,
@@ -67,6 +71,7 @@ class TabletopDataset(Dataset[TabletopSample]):
         self.vision = vision
         self.augmentation = augmentation
         self.requests_per_frame = requests_per_frame
+        self.masks_per_frame = masks_per_frame
         self.smallest_target = smallest_target
         self.bare_mask_share = bare_mask_share
         self.typing_noise = typing_noise
@@ -102,15 +107,15 @@ class TabletopDataset(Dataset[TabletopSample]):
             hardly_visible=unclear,
             typing_noise=self.typing_noise,
         )
-        return [self._target(request, instance_ids, rng) for request in sampled]
+        targets = [self._target(request, rng) for request in sampled]
+        present = [index for index, request in enumerate(sampled) if request.target_ids]
+        for index in present[: self.masks_per_frame]:
+            targets[index].mask = target_mask(instance_ids, sampled[index].target_ids)
+        return targets
 
-    def _target(
-        self, request: TabletopRequest, instance_ids: NDArray[np.uint8], rng: np.random.Generator
-    ) -> TargetRequest:
-        if not request.target_ids:
-            return TargetRequest(request.text, request.answer, None)
-        answer = BARE_MASK_ANSWER if rng.random() < self.bare_mask_share else request.answer
-        return TargetRequest(request.text, answer, target_mask(instance_ids, request.target_ids))
+    def _target(self, request: TabletopRequest, rng: np.random.Generator) -> TargetRequest:
+        bare = bool(request.target_ids) and rng.random() < self.bare_mask_share
+        return TargetRequest(request.text, BARE_MASK_ANSWER if bare else request.answer, None)
 
 
 def kinds_in_view(

@@ -121,6 +121,7 @@ class Trainer:
             self.processor.config.vision,  # type: ignore[arg-type]
             self.settings.augmentation,
             requests_per_frame=stage.requests_per_frame,
+            masks_per_frame=stage.masks_per_frame,
             smallest_target=self.settings.smallest_target,
             bare_mask_share=self.settings.bare_mask_share,
             typing_noise=self.settings.typing_noise,

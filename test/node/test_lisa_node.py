@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from lisa_ros.msg import Result
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from lisa_ros.answers import MAX_REQUEST_CHARACTERS
 
 
 def test_a_query_without_any_image_fails_naming_the_topic(answering):
     result = answering.ask("where is the rectangle?")
-    assert result.verdict == Result.FAILED and result.header == type(result.header)()
+    assert result.verdict == Result.FAILED and result.header == Header()
     assert "no image" in result.error and "/image" in result.error
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import subprocess
 
 import pytest
 from lisa_ros.msg import Result
@@ -15,6 +17,17 @@ def test_signals_end_the_node_with_status_zero_and_no_traceback(start_node, make
     code, output = node.end(*signals)
     assert code == 0, output
     assert "Traceback" not in output and "Error" not in output, output
+
+
+def test_a_hail_of_ctrl_c_interrupts_once(start_node, make_peer):
+    node, peer = start_node(), make_peer()
+    peer.wait_for("active")
+    while node.process.poll() is None:
+        node.process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            node.process.wait(timeout=0.001)
+    code, output = node.end()
+    assert code == 0 and "Traceback" not in output, output
 
 
 def test_ctrl_c_twice_while_an_answer_is_running(start_node, make_peer, make_image):
