@@ -132,8 +132,7 @@ class LlamaTextProcessor:
 
         A comma that only led to a mask ("Sure, [SEG].") is left out.
         """
-        text = " ".join(self.tokenizer.decode(part).rstrip(" ,") for part in self._parts(token_ids))
-        return spaced_like_print(text).lstrip(" .,:;!?")
+        return spaced_like_print(" ".join(self.tokenizer.decode(part).rstrip(" ,") for part in self._parts(token_ids)))
 
     def _parts(self, token_ids: list[int]) -> list[list[int]]:
         """Split an answer at everything that is not a word."""

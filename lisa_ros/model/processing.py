@@ -86,11 +86,14 @@ UNFINISHED_CHARACTER = "\ufffd"
 
 
 def spaced_like_print(text: str) -> str:
-    """Return text with single spaces, none before punctuation, and without an unfinished character at its end."""
+    """Return text with single spaces and none before punctuation.
+
+    Punctuation that begins the text (of "[SEG].") and an unfinished character that ends it are left out.
+    """
     text = " ".join(text.split())
     for mark in ".,:;?!":
         text = text.replace(f" {mark}", mark)
-    return text.rstrip(f" {UNFINISHED_CHARACTER}").lstrip()
+    return text.rstrip(f" {UNFINISHED_CHARACTER}").lstrip(" .,:;?!")
 
 
 Tokenizer = Any

@@ -85,7 +85,7 @@ def free_domain() -> int:
 
 
 def _is_free(domain: int) -> bool:
-    """Try the port that the first participant of a domain listens to (RTPS 2.5, section 9.6.2.3)."""
+    """Try the port that the first participant of a domain listens to (RTPS 2.2, section 9.6.1.1)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
         try:
             port.bind(("", 7400 + 250 * domain + 10))

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lisa_ros.engine.masks import decode_object, mask_stability
+from lisa_ros.engine.view import LisaView
+from lisa_ros.model.image_processing import ImageProcessor
+
+
+def test_stability_is_the_overlap_of_a_tighter_and_a_wider_mask():
+    assert mask_stability(torch.tensor([2.0, 0.5, -0.5, -2.0])) == pytest.approx(1 / 3)
+    assert mask_stability(torch.tensor([[5.0, -5.0]])) == 1.0
+    assert mask_stability(torch.tensor([-3.0, -2.0])) == 0.0
+
+
+def test_an_object_has_the_size_of_the_image_and_the_product_of_its_scores(tiny_model):
+    images = ImageProcessor(tiny_model.config)(np.full((45, 120, 3), 90, np.uint8))
+    view = LisaView(tiny_model, images, torch.tensor([1]), {})
+    hidden_state = torch.randn(48)
+    found = decode_object(view, hidden_state, "knife", 0.5)
+    with torch.inference_mode():
+        low_res, iou = tiny_model.decode_masks(view.mask_features(), tiny_model.project_seg(hidden_state[None]))
+        expected = tiny_model.postprocess_masks(low_res, images.resized_sizes[0], (45, 120))[0] > 0
+    assert found.label == "knife" and found.mask.dtype == bool
+    assert (found.mask == expected.numpy()).all() and found.mask.shape == (45, 120)
+    assert found.predicted_iou == pytest.approx(float(iou.clamp(0, 1)))
+    assert found.stability == pytest.approx(mask_stability(low_res))
+    assert found.score == pytest.approx(0.5 * found.predicted_iou * found.stability)
+
+
+def test_a_predicted_iou_beyond_one_counts_as_one(tiny_model):
+    with torch.no_grad():
+        tiny_model.mask_decoder.iou_prediction_head.layers[-1].bias.fill_(9.0)
+    view = LisaView(tiny_model, ImageProcessor(tiny_model.config)(np.zeros((64, 96, 3), np.uint8)), torch.tensor([1]), {})
+    assert decode_object(view, torch.zeros(48), "", 1.0).predicted_iou == 1.0
