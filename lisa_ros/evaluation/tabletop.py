@@ -14,6 +14,7 @@ from lisa_ros.answers import Answer, Finished, Mode, Request, Verdict
 from lisa_ros.evaluation.metrics import bootstrap_interval, c_iou, g_iou, intersection_and_union
 from lisa_ros.segmenter import Segmenter, View
 from lisa_ros.simulation.frames import Frame, FrameFolder
+from lisa_ros.simulation.requests.bank import load_bank
 from lisa_ros.simulation.requests.sampling import RequestSplit, TabletopRequest, sample_requests
 
 SMALLEST_TARGET = 150
@@ -41,7 +42,7 @@ class Outcome:
     verdict: str
     words: str
     label: str
-    expected_label: str
+    right_object: bool
     intersection: int
     union: int
     score: float
@@ -89,6 +90,7 @@ def run_benchmark(
 
 def _outcome(segmenter: Segmenter, view: View, case: Case, mode: Mode) -> Outcome:
     answer = final_answer(segmenter, view, Request(case.request.text, mode=mode))
+    label = answer.objects[0].label if answer.objects else ""
     mask = united_mask(answer, case.truth.shape)
     intersection, union = intersection_and_union(mask, case.truth)
     return Outcome(
@@ -99,8 +101,8 @@ def _outcome(segmenter: Segmenter, view: View, case: Case, mode: Mode) -> Outcom
         request_type=case.request.request_type.value,
         verdict=answer.verdict.value,
         words=answer.words,
-        label=answer.objects[0].label if answer.objects else "",
-        expected_label=case.request.label,
+        label=label,
+        right_object=names_kind(label, case.request.kind),
         intersection=intersection,
         union=union,
         score=max((found.score for found in answer.objects), default=0.0),
@@ -136,7 +138,7 @@ def summary(outcomes: list[Outcome]) -> dict[str, Any]:
         "gIoU_interval": [_rounded(value) for value in bootstrap_interval(counts, g_iou)],
         "cIoU": _rounded(c_iou(counts)),
         "IoU_above_half": _rate(outcome.iou >= 0.5 for outcome in present),
-        "right_object": _rate(same_name(outcome.label, outcome.expected_label) for outcome in present),
+        "right_object": _rate(outcome.right_object for outcome in present),
         "refused_present": _rate(outcome.verdict != Verdict.FOUND.value for outcome in present),
         "absent": len(absent),
         "not_present": _rate(outcome.verdict == Verdict.NOT_PRESENT.value for outcome in absent),
@@ -154,16 +156,18 @@ def per_kind(outcomes: list[Outcome]) -> dict[str, dict[str, float | int | None]
         kind: {
             "requests": len(group),
             "gIoU": _rounded(g_iou([(outcome.intersection, outcome.union) for outcome in group])),
-            "right_object": _rate(same_name(outcome.label, outcome.expected_label) for outcome in group),
+            "right_object": _rate(outcome.right_object for outcome in group),
         }
         for kind, group in sorted(groups.items())
     }
 
 
-def same_name(label: str, expected: str) -> bool:
-    """Say whether an answer names the expected thing, in the singular or the plural."""
-    label, expected = label.strip().lower(), expected.strip().lower()
-    return bool(label) and label.rstrip("s") == expected.rstrip("s")
+def names_kind(label: str, kind: str) -> bool:
+    """Say whether an answer's name for its mask is that of the kind asked for, in the singular or the plural."""
+    if not kind:
+        return False
+    names = load_bank().kinds[kind]
+    return label.lower() in (names.name, names.plural)
 
 
 def as_row(outcome: Outcome) -> dict[str, Any]:

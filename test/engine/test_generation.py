@@ -22,9 +22,10 @@ def images(golden_model):
 def test_a_forced_answer_gives_the_masks_of_the_generated_one(golden_model, images):
     prompt = torch.tensor([1, 9, IMAGE_TOKEN, 12, SEG, 40])
     answer = generate(golden_model, images, prompt, 4)
-    assert len(answer.output_ids) == 10 and answer.hidden_states.shape == (9 + 255, 96)
+    length = len(answer.output_ids)
+    assert length == 6 + len(answer.step_logits) > 6 and answer.hidden_states.shape == (length - 1 + 255, 96)
     assert answer.output_ids[:6].equal(prompt)
-    forced = forced_forward(golden_model, images, answer.output_ids[None], torch.ones(1, 10, dtype=torch.bool))
+    forced = forced_forward(golden_model, images, answer.output_ids[None], torch.ones(1, length))
     assert len(forced.embeddings) == int((answer.output_ids == SEG).sum()) >= 1
     assert torch.allclose(forced.embeddings, answer.masks.embeddings, atol=1e-5)
     assert torch.allclose(forced.mask_logits, answer.masks.mask_logits, atol=1e-4)
