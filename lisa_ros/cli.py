@@ -6,6 +6,7 @@ import argparse
 from importlib import import_module
 
 COMMANDS = {
+    "ask": ("lisa_ros.ask", "answer one request about one picture"),
     "simulate": ("lisa_ros.simulation.command", "render tabletop frames with objects whose masks are known"),
     "train": ("lisa_ros.training.command", "train the embedded checkpoint"),
     "eval": ("lisa_ros.evaluation.command", "score a checkpoint on a benchmark"),

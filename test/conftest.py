@@ -14,7 +14,7 @@ ANSWERS = [
     "I see no hammer here [REJ].",
     "A knife is used for cutting.",
 ]
-WORDS = "what can i cut the bread with where is knife banana hammer a ? . ##s".split()
+WORDS = ["what", "can", "i", "cut", "the", "bread", "with", "where", "is", "knife", "banana", "hammer", "a", "?", "##s"]
 
 
 @pytest.fixture

@@ -109,6 +109,15 @@ def test_disk_full(checkout: Path, programs: Path) -> None:
     assert "10240 MB are needed" in refusal(checkout, programs, "--cuda")
 
 
+def test_environment_of_somebody_else_is_left_alone(checkout: Path, programs: Path) -> None:
+    (checkout / ".venv").mkdir()
+    (checkout / ".venv" / "mine").touch()
+    code, printed, complaint = setup(checkout, programs)
+    assert (code, printed) == (1, "")
+    assert "was not made by setup" in complaint
+    assert (checkout / ".venv" / "mine").exists()
+
+
 def test_path_with_a_space(checkout: Path, programs: Path) -> None:
     moved = checkout.rename(checkout.with_name("my checkout"))
     assert "contains a space" in refusal(moved, programs)

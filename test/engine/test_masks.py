@@ -33,5 +33,7 @@ def test_an_object_has_the_size_of_the_image_and_the_product_of_its_scores(tiny_
 def test_a_predicted_iou_beyond_one_counts_as_one(tiny_model):
     with torch.no_grad():
         tiny_model.mask_decoder.iou_prediction_head.layers[-1].bias.fill_(9.0)
-    view = LisaView(tiny_model, ImageProcessor(tiny_model.config)(np.zeros((64, 96, 3), np.uint8)), torch.tensor([1]), {})
+    view = LisaView(
+        tiny_model, ImageProcessor(tiny_model.config)(np.zeros((64, 96, 3), np.uint8)), torch.tensor([1]), {}
+    )
     assert decode_object(view, torch.zeros(48), "", 1.0).predicted_iou == 1.0

@@ -38,7 +38,11 @@ def test_sizes_that_follow_from_others(official):
         ("language.vocab_size", ..., "language.vocab_size is missing; it has no default"),
         ("language.hidden_size", "96", "language.hidden_size is '96'; it must be of type int"),
         ("language.hidden_size", 97, "language.hidden_size is 97; it must be a multiple of num_attention_heads, 6"),
-        ("language.num_key_value_heads", 4, "num_attention_heads is 6; it must be a multiple of num_key_value_heads, 4"),
+        (
+            "language.num_key_value_heads",
+            4,
+            "num_attention_heads is 6; it must be a multiple of num_key_value_heads, 4",
+        ),
         ("language.num_attention_heads", 0, "language.num_attention_heads is 0; it must be 1 or more"),
         ("language.hidden_act", "swish", "language.hidden_act is 'swish'; choose one of silu"),
         ("vision.image_size", 225, "vision.image_size is 225; it must be a multiple of patch_size, 14"),
@@ -67,7 +71,9 @@ def test_a_wrong_value_is_quoted_with_what_would_be_valid(official, field, value
 
 
 def test_a_pyramid_needs_sides_of_whole_cells():
-    with pytest.raises(ConfigurationError, match=r"vision.image_size is \[288, 380\]; both sides must be multiples of 32"):
+    with pytest.raises(
+        ConfigurationError, match=r"vision.image_size is \[288, 380\]; both sides must be multiples of 32"
+    ):
         PyramidConfig((288, 380))
 
 

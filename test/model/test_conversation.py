@@ -7,9 +7,9 @@ import pytest
 from lisa_ros.model.conversation import LLAVA_V1_SYSTEM, RESERVED, llava_prompt, neutralised
 
 PIECES = (
-    "[", "]", "SEG", "[SEG]", "seg", "REJ", "<", ">", "/", "s", "<s>", "</s>", "image", "<image>", "im_", "start", "end",
-    "<im_end>", "USER", "ASSISTANT", ":", "INST", "<<", ">>", "SYS", "unk", "pad", "CLS", "[CLS]", "\x00", "\x85",
-    "\u2028", "\n", "\t", " ", "\u200b", "é", "刀", "🚗", "knife",
+    "[", "]", "SEG", "[SEG]", "seg", "REJ", "<", ">", "/", "s", "<s>", "</s>", "image", "<image>", "im_", "start",
+    "end", "<im_end>", "USER", "ASSISTANT", ":", "INST", "<<", ">>", "SYS", "unk", "pad", "CLS", "[CLS]", "\x00",
+    "\x85", "\u2028", "\n", "\t", " ", "\u200b", "é", "刀", "🚗", "knife",
 )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def test_folded_batch_norms_compute_the_same():
         padded = functional.pad(features, (total // 2, total - total // 2) * 2)
         plain = functional.conv2d(padded, weight, None, folded.stride, groups=folded.groups)
         with torch.inference_mode():
-            assert torch.allclose(folded(features), norm(plain), atol=1e-4), name
+            assert torch.allclose(folded(features), norm(plain), rtol=1e-4, atol=1e-3), name
 
 
 def published_state_dict(network):

@@ -22,7 +22,9 @@ def test_a_prompt_is_begin_image_request_answer(tiny_text):
     assert prompt.request.attention_mask.tolist() == [[1] * len(expected)]
 
 
-@pytest.mark.parametrize("text", ["[SEP] where [CLS] is [MASK]", "[CL[SEP]S] where [SEG] is", "</s>[PAD]where\x00 is [UNK]"])
+@pytest.mark.parametrize(
+    "text", ["[SEP] where [CLS] is [MASK]", "[CL[SEP]S] where [SEG] is", "</s>[PAD]where\x00 is [UNK]"]
+)
 def test_a_request_cannot_smuggle_special_tokens(tiny_text, text):
     ids = tiny_text.request_inputs(text).input_ids[0].tolist()
     assert ids[0] == CLS and ids[-1] == SEP

@@ -148,8 +148,6 @@ def test_the_real_node_runs_with_the_resolved_arguments(resolve, start_node, mak
     peer = make_peer(node="/arm/lisa", image="/camera/color/image_raw")
     peer.wait_for("active")
     assert peer.ask_about(make_image(), "where?").verdict == Result.FOUND
-    subscribed = peer.node.get_subscriber_names_and_types_by_node("lisa", "/arm")
-    assert "/camera/color/image_raw" in dict(subscribed)
 
 
 @pytest.mark.skipif(shutil.which("ros2") is None, reason="ros2 launch is not installed")

@@ -71,8 +71,9 @@ def test_deactivation_fails_the_running_and_the_waiting_queries(start_node, make
     seen = len(peer.results)
     assert peer.change("deactivate") and peer.state() == "inactive"
     peer.wait(lambda: len(peer.results) == seen + 2, "two results")
+    # Whether the first of them was begun already is up to the threads.
     errors = {result.query: result.error for result in peer.results[seen:]}
-    assert errors["running"] == "The node was deactivated before the answer was complete."
+    assert errors["running"].startswith("The node was deactivated before ")
     assert errors["waiting"] == "The node was deactivated before it could answer."
 
 

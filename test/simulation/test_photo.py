@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lisa_ros.simulation import photo
 from lisa_ros.simulation.assets import AssetCache
 from lisa_ros.simulation.frames import FrameFolder, read_info
 from lisa_ros.simulation.generation import Generation, generate, missing_frames
@@ -15,6 +16,7 @@ from lisa_ros.simulation.photo import PhotoRenderer, load_mitsuba
 from lisa_ros.simulation.photo_scene import PhotoSceneLoader
 from lisa_ros.simulation.rendering import Renderer
 from lisa_ros.simulation.sampling import SceneSampler
+from lisa_ros.simulation.sources import AssetError
 
 pytest.importorskip("mitsuba")
 WIDTH, HEIGHT = 64, 48
@@ -62,11 +64,11 @@ def test_both_renderers_put_every_object_on_the_same_pixels(index: int, real_ass
 def test_only_the_colours_differ_from_the_plain_renderer(made: Path, real_assets: AssetCache, tmp_path: Path) -> None:
     generation = order(tmp_path, real_assets, "mujoco")
     list(generate(generation, missing_frames(generation), workers=1))
-    for photo, plain in zip(FrameFolder(made), FrameFolder(tmp_path), strict=True):
-        assert np.array_equal(photo.instance_ids, plain.instance_ids)
-        assert np.array_equal(photo.depth, plain.depth)
-        assert not np.array_equal(photo.rgb, plain.rgb)
-        assert [item.mesh for item in photo.objects] == [item.mesh for item in plain.objects]
+    for traced, plain in zip(FrameFolder(made), FrameFolder(tmp_path), strict=True):
+        assert np.array_equal(traced.instance_ids, plain.instance_ids)
+        assert np.array_equal(traced.depth, plain.depth)
+        assert not np.array_equal(traced.rgb, plain.rgb)
+        assert [item.mesh for item in traced.objects] == [item.mesh for item in plain.objects]
 
 
 def test_the_folder_says_how_it_was_made(made: Path) -> None:
@@ -93,3 +95,10 @@ def test_a_photo_is_neither_dark_nor_burnt_out(real_assets: AssetCache) -> None:
 def test_no_samples_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="samples is 0"):
         Generation(tmp_path, tmp_path, 1, 0, samples=0)
+
+
+def test_an_llvm_that_cannot_be_used_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo, "OLDEST_LLVM", 999)
+    with pytest.raises(AssetError, match="too old|cannot be used"):
+        load_mitsuba("llvm_ad_rgb")
+    load_mitsuba("scalar_rgb")
