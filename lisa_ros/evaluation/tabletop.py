@@ -15,10 +15,8 @@ from lisa_ros.evaluation.metrics import bootstrap_interval, c_iou, g_iou, inters
 from lisa_ros.segmenter import Segmenter, View
 from lisa_ros.simulation.frames import Frame, FrameFolder
 from lisa_ros.simulation.requests.bank import load_bank
-from lisa_ros.simulation.requests.sampling import RequestSplit, TabletopRequest, sample_requests
-
-SMALLEST_TARGET = 150
-"""Pixels of a 640x480 image below which an object is too small to be asked for (scaled with the image)."""
+from lisa_ros.simulation.requests.drawing import draw_requests
+from lisa_ros.simulation.requests.sampling import RequestSplit, TabletopRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +59,7 @@ class Outcome:
 
 def sample_cases(frame: Frame, index: int, split: RequestSplit, count: int, seed: int) -> list[Case]:
     """Draw ``count`` requests about one frame, a pure function of ``(seed, index)``."""
-    smallest = SMALLEST_TARGET * frame.rgb.shape[0] * frame.rgb.shape[1] / (640 * 480)
-    in_view: dict[str, list[int]] = {}
-    partly_seen: set[str] = set()
-    for instance_id, placed in enumerate(frame.objects, start=1):
-        if placed.visible_pixels >= smallest:
-            in_view.setdefault(placed.kind, []).append(instance_id)
-        elif placed.visible_pixels > 0:
-            partly_seen.add(placed.kind)
-    rng = np.random.default_rng([seed, index])
-    requests = sample_requests(in_view, rng, count, split, hardly_visible=partly_seen)
+    requests = draw_requests(frame, np.random.default_rng([seed, index]), count, split)
     return [Case(index, request, np.isin(frame.instance_ids, list(request.target_ids))) for request in requests]
 
 

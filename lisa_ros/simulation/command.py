@@ -13,6 +13,8 @@ from lisa_ros.simulation.assets import default_cache, fetch_assets, load_assets
 from lisa_ros.simulation.contact_sheet import write_contact_sheet
 from lisa_ros.simulation.frames import FrameError, FrameFolder
 from lisa_ros.simulation.generation import VARIANTS, Generation, generate, missing_frames
+from lisa_ros.simulation.requests.drawing import write_requests
+from lisa_ros.simulation.requests.sampling import RequestSplit
 from lisa_ros.simulation.sources import AssetError
 
 
@@ -36,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--samples", type=int, default=12, help="light paths a pixel, for mitsuba (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--requests",
+        choices=[split.value for split in RequestSplit],
+        help="also write requests.json, an implicit request a frame in these wordings",
     )
     parser.add_argument("--contact-sheet", type=Path, metavar="FILE", help="picture of 24 frames to write at the end")
     parser.add_argument("--fetch-assets", action="store_true", help="fetch and convert the objects first")
@@ -84,6 +91,8 @@ def _run(arguments: argparse.Namespace) -> None:
         samples=arguments.samples,
     )
     _make_frames(generation, arguments.workers)
+    if arguments.requests is not None:
+        write_requests(FrameFolder(arguments.output), RequestSplit(arguments.requests), arguments.seed)
     if arguments.contact_sheet is not None:
         write_contact_sheet(FrameFolder(arguments.output), arguments.contact_sheet)
 

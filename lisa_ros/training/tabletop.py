@@ -14,6 +14,7 @@ from lisa_ros.model.configuration import PyramidConfig
 from lisa_ros.model.image_processing import PYRAMID_MEAN, PYRAMID_STD
 from lisa_ros.simulation.frames import Frame, FrameFolder
 from lisa_ros.simulation.kinds import KINDS
+from lisa_ros.simulation.requests.drawing import kinds_in_view
 from lisa_ros.simulation.requests.replies import BARE_MASK_ANSWER
 from lisa_ros.simulation.requests.sampling import RequestSplit, TabletopRequest, sample_requests
 from lisa_ros.training.augmentation import AugmentationConfig, augmented
@@ -98,7 +99,8 @@ class TabletopDataset(Dataset[TabletopSample]):
         return self.folders[folder][index - (int(self.ends[folder - 1]) if folder else 0)]
 
     def _requests(self, frame: Frame, instance_ids: NDArray[np.uint8], rng: np.random.Generator) -> list[TargetRequest]:
-        in_view, unclear = kinds_in_view(frame, instance_ids, self.smallest_target)
+        kinds, areas = [placed.kind for placed in frame.objects], np.bincount(instance_ids.reshape(-1), minlength=256)
+        in_view, unclear = kinds_in_view(kinds, areas[1 : len(kinds) + 1].tolist(), self.smallest_target)
         sampled = sample_requests(
             in_view,
             rng,
@@ -116,19 +118,6 @@ class TabletopDataset(Dataset[TabletopSample]):
     def _target(self, request: TabletopRequest, rng: np.random.Generator) -> TargetRequest:
         bare = bool(request.target_ids) and rng.random() < self.bare_mask_share
         return TargetRequest(request.text, BARE_MASK_ANSWER if bare else request.answer, None)
-
-
-def kinds_in_view(
-    frame: Frame, instance_ids: NDArray[np.uint8], smallest_target: int
-) -> tuple[dict[str, list[int]], set[str]]:
-    """Return the kinds that can be asked for with their instance ids, and those of which too little is seen."""
-    areas = np.bincount(instance_ids.reshape(-1), minlength=len(frame.objects) + 1)
-    in_view: dict[str, list[int]] = {}
-    for instance_id, placed in enumerate(frame.objects, start=1):
-        if areas[instance_id] > 0:
-            in_view.setdefault(placed.kind, []).append(instance_id)
-    unclear = {kind for kind, members in in_view.items() if max(areas[members]) < smallest_target}
-    return {kind: members for kind, members in in_view.items() if kind not in unclear}, unclear
 
 
 def kinds_of_pixels(frame: Frame, instance_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from lisa_ros.node.demo.errors import DemoError
 from lisa_ros.simulation.frames import Frame, FrameFolder
+from lisa_ros.simulation.requests.drawing import REQUESTS_FILE
 from lisa_ros.simulation.requests.sampling import RequestType
-
-REQUESTS_FILE = "requests.json"
 
 
 @dataclass(frozen=True, slots=True)
