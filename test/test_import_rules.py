@@ -21,12 +21,13 @@ ROOMS: dict[str, set[str]] = {
     "evaluation": {"answers", "segmenter", "geometry", "simulation", "model", "engine"},
     "node": {"answers", "segmenter", "geometry", *INTERFACES},
     "node.demo": {"answers", "segmenter", "geometry", "simulation", "evaluation", "node", *INTERFACES},
-    "cli": {"answers", "segmenter", "geometry", "simulation", "model", "engine", "training", "evaluation"},
+    "ask": {"answers", "segmenter"},
+    "cli": {"answers", "segmenter", "ask", "simulation", "training", "evaluation"},
 }
 """Room -> the other rooms that it may import."""
 
 ROS_SIDE = {"node", "node.demo"}
-FREE_OF_TORCH = {"answers", "segmenter", "scripted", "geometry", "simulation", "cli"} | ROS_SIDE
+FREE_OF_TORCH = {"answers", "segmenter", "scripted", "geometry", "simulation", "ask", "cli"} | ROS_SIDE
 TORCH = {"torch", "torchvision", "transformers", "tokenizers", "safetensors", "segment_anything", "bitsandbytes"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

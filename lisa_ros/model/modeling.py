@@ -17,7 +17,6 @@ from lisa_ros.model.sam import (
     build_mask_decoder,
     build_prompt_encoder,
     decode_prompts,
-    dense_positional_encoding,
 )
 from lisa_ros.model.vision import FeaturePyramid, MaskFeatures, build_clip_tower, clip_patch_features
 
@@ -180,9 +179,8 @@ class LisaModel(nn.Module):
             return empty(0, 1, 4 * height, 4 * width), empty(0, 1)
         return decode_prompts(
             self.mask_decoder,
+            self.prompt_encoder,
             features.image_embeddings,
-            dense_positional_encoding(self.prompt_encoder),
-            self.prompt_encoder.no_mask_embed.weight,
             seg_embeddings[:, None],
             features.high_resolution,
         )

@@ -51,6 +51,12 @@ def build_image_encoder(config: SamVitConfig) -> nn.Module:
     return encoder
 
 
+def layer_norm_2d(channels: int) -> nn.Module:
+    """Return SAM's layer norm over the channels of ``[B, C, H, W]``."""
+    norm: nn.Module = sam_modeling().common.LayerNorm2d(channels)
+    return norm
+
+
 def build_prompt_encoder(config: MaskDecoderConfig, vision: SamVitConfig | PyramidConfig) -> nn.Module:
     """Return SAM's prompt encoder for the embedding and input sizes of ``vision``."""
     encoder: nn.Module = sam_modeling().PromptEncoder(
@@ -95,23 +101,23 @@ def dense_positional_encoding(prompt_encoder: Any) -> Tensor:
 
 def decode_prompts(
     decoder: Any,
+    prompt_encoder: Any,
     image_embeddings: Tensor,
-    positional_encoding: Tensor,
-    no_mask_embedding: Tensor,
     prompts: Tensor,
     high_resolution_features: tuple[Tensor, Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
     """Decode mask token 0 for ``n`` prompts, all on one image or each on an image of its own.
 
-    ``image_embeddings`` is ``[1 or n, C, h, w]``, ``positional_encoding`` ``[1, C, h, w]``, ``prompts`` ``[n, 1, C]``.
-    Returns ``low_res_masks`` ``[n, 1, 4h, 4w]`` and ``iou_predictions`` ``[n, 1]``. Follows SAM's ``MaskDecoder`` with
+    ``image_embeddings`` is ``[1 or n, C, h, w]``, ``prompts`` ``[n, 1, C]``. Returns ``low_res_masks``
+    ``[n, 1, 4h, 4w]`` and ``iou_predictions`` ``[n, 1]``. Follows SAM's ``MaskDecoder`` with
     ``multimask_output=False``; the features at strides 8 and 4 are added before each upscaling's non-linearity.
     """
     count = prompts.shape[0]
     output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
     tokens = torch.cat([output_tokens[None].expand(count, -1, -1), prompts.to(output_tokens.dtype)], dim=1)
-    source = (image_embeddings + no_mask_embedding.reshape(1, -1, 1, 1)).expand(count, -1, -1, -1)
-    positions = positional_encoding.to(source.dtype).expand(count, -1, -1, -1)
+    no_mask_embedding = prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+    source = (image_embeddings + no_mask_embedding).expand(count, -1, -1, -1)
+    positions = dense_positional_encoding(prompt_encoder).to(source.dtype).expand(count, -1, -1, -1)
     states, source = decoder.transformer(source, positions, tokens)
 
     batch_shape = (count, image_embeddings.shape[1], *image_embeddings.shape[2:])

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from lisa_ros.model.configuration import ClipVisionConfig, PyramidConfig
 from lisa_ros.model.efficientnet import FEATURE_CHANNELS, EfficientNetLite0
+from lisa_ros.model.sam import layer_norm_2d
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,10 @@ class FeaturePyramid(nn.Module):
         self.smooth_16 = _smoothing(coarse)
         self.smooth_8 = _smoothing(middle)
         self.smooth_4 = _smoothing(fine)
+        # As SAM's encoder does: features of another scale than the prompts would drown them in the decoder's attention.
+        self.norm_16 = layer_norm_2d(coarse)
+        self.norm_8 = layer_norm_2d(middle)
+        self.norm_4 = layer_norm_2d(fine)
         self.token_projection = nn.Linear(2 * coarse, config.token_channels)
         self.token_position = nn.Linear(4 * POSITION_FREQUENCIES, config.token_channels)
 
@@ -93,7 +98,8 @@ class FeaturePyramid(nn.Module):
         level_16 = self.smooth_16(self.lateral_16(stride_16) + _double(level_32))
         level_8 = self.smooth_8(self.lateral_8(stride_8) + _double(self.narrow_16(level_16)))
         level_4 = self.smooth_4(self.lateral_4(stride_4) + _double(self.narrow_8(level_8)))
-        return self._tokens(level_32, level_16), MaskFeatures(level_16, (level_4, level_8))
+        features = MaskFeatures(self.norm_16(level_16), (self.norm_4(level_4), self.norm_8(level_8)))
+        return self._tokens(level_32, level_16), features
 
     def _tokens(self, level_32: Tensor, level_16: Tensor) -> Tensor:
         features = torch.cat([level_32, functional.max_pool2d(level_16, 2)], dim=1)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lisa_ros.model.modeling import LisaModel
+from lisa_ros.model.sam import decode_prompts
 from lisa_ros.model.text_processing import TabletopTextProcessor
 from lisa_ros.model.vision import FeaturePyramid, MaskFeatures
 from lisa_ros.training.dense_head import DenseHead
@@ -35,6 +36,7 @@ class LossWeights:
     iou: float = 0.2
     dense: float = 1.0
     presence: float = 0.1
+    prompt: float = 1.0
     foreground: float = 2.0
 
 
@@ -43,21 +45,25 @@ KEPT_REQUESTS = 40000
 
 
 class DenseObjective(nn.Module):
-    """A kind for every pixel and the kinds in every cell."""
+    """The eyes and the mask decoder without language: kinds of pixels and cells, and masks prompted by a kind."""
 
-    def __init__(self, pyramid: FeaturePyramid, head: DenseHead, weights: LossWeights) -> None:
+    def __init__(self, model: LisaModel, head: DenseHead, weights: LossWeights) -> None:
         super().__init__()
-        self.pyramid, self.head, self.weights = pyramid, head, weights
+        assert model.pyramid is not None
+        self.pyramid: FeaturePyramid = model.pyramid
+        self.prompt_encoder, self.mask_decoder = model.prompt_encoder, model.mask_decoder
+        self.head, self.weights = head, weights
 
     def forward(self, samples: list[TabletopSample]) -> dict[str, Tensor]:
         """Return the weighted losses by name."""
-        tokens, features = self.pyramid(
-            torch.stack([sample.pixel_values for sample in samples]).contiguous(memory_format=torch.channels_last)
-        )
-        return self.losses(tokens, features, samples)
+        tokens, features = self.pyramid(stacked_pixels(samples))
+        owners = [(index, r) for index, sample in enumerate(samples) for r in sample.requests if r.mask is not None]
+        prompts = self.head.kind_embeddings(torch.tensor([r.kind for _, r in owners], dtype=torch.long))
+        chosen = features.of_images(torch.tensor([index for index, _ in owners], dtype=torch.long))
+        return self.losses(tokens, features, samples) | self.mask_losses(chosen, prompts, samples)
 
     def losses(self, tokens: Tensor, features: MaskFeatures, samples: list[TabletopSample]) -> dict[str, Tensor]:
-        """Return the weighted losses of pyramid outputs that exist already."""
+        """Return the weighted losses of kinds, of pyramid outputs that exist already."""
         kinds = torch.stack([sample.kinds for sample in samples])
         fine, coarse, present = self.head(tokens, features)
         coarse_loss = dense_loss(coarse, kinds[:, 2::4, 2::4], self.weights.foreground)
@@ -65,6 +71,26 @@ class DenseObjective(nn.Module):
             "dense": self.weights.dense * (dense_loss(fine, kinds, self.weights.foreground) + 0.5 * coarse_loss),
             "presence": self.weights.presence
             * presence_loss(present, torch.stack([sample.presence for sample in samples])),
+        }
+
+    def mask_losses(self, features: MaskFeatures, prompts: Tensor, samples: list[TabletopSample]) -> dict[str, Tensor]:
+        """Return the weighted losses of the masks decoded from ``prompts`` ``[n, C]``, one for each mask in order."""
+        masks = [r.mask for sample in samples for r in sample.requests if r.mask is not None]
+        if not masks:
+            return {}
+        targets = torch.stack(masks)
+        low_res_masks, iou_predictions = decode_prompts(
+            self.mask_decoder,
+            self.prompt_encoder,
+            features.image_embeddings,
+            prompts[:, None],
+            features.high_resolution,
+        )
+        logits = functional.interpolate(low_res_masks, targets.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+        return {
+            "bce": self.weights.bce * mask_bce_loss(logits, targets),
+            "dice": self.weights.dice * dice_loss(logits, targets),
+            "iou": self.weights.iou * iou_loss(iou_predictions[:, 0], logits, targets),
         }
 
 
@@ -81,9 +107,7 @@ class JointObjective(nn.Module):
 
     def forward(self, samples: list[TabletopSample]) -> dict[str, Tensor]:
         """Return the weighted losses by name."""
-        pixel_values = torch.stack([sample.pixel_values for sample in samples])
-        assert self.model.pyramid is not None
-        tokens, features = self.model.pyramid(pixel_values.contiguous(memory_format=torch.channels_last))
+        tokens, features = self.dense.pyramid(stacked_pixels(samples))
         packed = self._pack(tokens, samples)
         hidden_states = self.model.language_model.model(
             inputs_embeds=packed.inputs_embeds,
@@ -98,8 +122,16 @@ class JointObjective(nn.Module):
         is_seg = labels == self.model.config.tokens.seg
         images = torch.nonzero(predicting)[:, 0][is_seg]
         decoded = _decoded(samples)
-        losses |= self._mask_losses(states[is_seg][decoded], features.of_images(images[decoded]), samples)
+        prompts = self.model.project_seg(states[is_seg])
+        losses["prompt"] = self.weights.prompt * self._prompt_loss(prompts, samples)
+        losses |= self.dense.mask_losses(features.of_images(images[decoded]), prompts[decoded], samples)
         return losses | self.dense.losses(tokens, features, samples)
+
+    def _prompt_loss(self, prompts: Tensor, samples: list[TabletopSample]) -> Tensor:
+        """Return the mean squared distance of prompts to the embedding of the kind that each stands for."""
+        kinds = [r.kind for sample in samples for r in sample.requests if "[SEG]" in r.answer]
+        wanted = self.dense.head.kind_embeddings(torch.tensor(kinds, dtype=torch.long)).detach()
+        return functional.mse_loss(prompts, wanted) if kinds else prompts.sum()
 
     def _pack(self, tokens: Tensor, samples: list[TabletopSample]) -> PackedBatch:
         embed_tokens = self.model.language_model.get_input_embeddings()
@@ -131,20 +163,11 @@ class JointObjective(nn.Module):
         answer_ids = torch.tensor([self.text.answer_start, *self.text.answer_ids(answer)])
         return Segment(encoder.project(frozen_states, torch.ones(frozen_states.shape[:2]))[0], answer_ids)
 
-    def _mask_losses(
-        self, seg_states: Tensor, features: MaskFeatures, samples: list[TabletopSample]
-    ) -> dict[str, Tensor]:
-        masks = [r.mask for sample in samples for r in sample.requests if r.mask is not None]
-        if not masks:
-            return {}
-        targets = torch.stack(masks)
-        low_res_masks, iou_predictions = self.model.decode_masks(features, self.model.project_seg(seg_states))
-        logits = functional.interpolate(low_res_masks, targets.shape[1:], mode="bilinear", align_corners=False)[:, 0]
-        return {
-            "bce": self.weights.bce * mask_bce_loss(logits, targets),
-            "dice": self.weights.dice * dice_loss(logits, targets),
-            "iou": self.weights.iou * iou_loss(iou_predictions[:, 0], logits, targets),
-        }
+
+def stacked_pixels(samples: list[TabletopSample]) -> Tensor:
+    """Return the pixel values ``[B, 3, H, W]`` of a batch, in the memory format that convolutions are fastest with."""
+    pixel_values = torch.stack([sample.pixel_values for sample in samples])
+    return pixel_values.contiguous(memory_format=torch.channels_last)
 
 
 def _decoded(samples: list[TabletopSample]) -> list[bool]:

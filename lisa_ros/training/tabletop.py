@@ -28,13 +28,14 @@ CELL = 32
 
 @dataclass(slots=True)
 class TargetRequest:
-    """One request about a frame: the answer's text and its mask, float ``[H / 2, W / 2]``.
+    """One request about a frame: the answer's text, the index of its kind, and its mask, float ``[H / 2, W / 2]``.
 
-    ``mask`` is ``None`` without a target, and for targets whose words alone are trained.
+    ``kind`` is 0 out of domain. ``mask`` is ``None`` without a target, and for targets whose words alone are trained.
     """
 
     text: str
     answer: str
+    kind: int
     mask: Tensor | None
 
 
@@ -117,7 +118,8 @@ class TabletopDataset(Dataset[TabletopSample]):
 
     def _target(self, request: TabletopRequest, rng: np.random.Generator) -> TargetRequest:
         bare = bool(request.target_ids) and rng.random() < self.bare_mask_share
-        return TargetRequest(request.text, BARE_MASK_ANSWER if bare else request.answer, None)
+        answer = BARE_MASK_ANSWER if bare else request.answer
+        return TargetRequest(request.text, answer, KIND_INDEX.get(request.kind, 0), None)
 
 
 def kinds_of_pixels(frame: Frame, instance_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -55,8 +55,7 @@ class Trainer:
         self.model: LisaModel = new_model(self.processor.config, pretrained, settings.seed)
         vision = self.processor.config.vision
         self.head = DenseHead(vision, NUM_KINDS)  # type: ignore[arg-type]
-        assert self.model.pyramid is not None
-        self.dense = DenseObjective(self.model.pyramid, self.head, settings.losses)
+        self.dense = DenseObjective(self.model, self.head, settings.losses)
         assert isinstance(self.processor.text, TabletopTextProcessor)
         self.joint = JointObjective(self.model, self.processor.text, self.dense, settings.losses)
         self.folders = [FrameFolder(Path(folder)) for folder in settings.frames]
@@ -176,7 +175,7 @@ class _LossTable:
 
     def __init__(self, path: Path, first_step: int) -> None:
         self.path, self.first_step = path, first_step
-        self.columns = ("step", "seconds", "ce", "bce", "dice", "iou", "dense", "presence")
+        self.columns = ("step", "seconds", "ce", "bce", "dice", "iou", "prompt", "dense", "presence")
 
     def __enter__(self) -> _LossTable:
         kept = []

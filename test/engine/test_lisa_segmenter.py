@@ -59,8 +59,12 @@ def same(first, second):
     """Whether two answers are equal to the bit, timings apart."""
     assert len(first.objects) == len(second.objects)
     masks = all((a.mask == b.mask).all() for a, b in zip(first.objects, second.objects, strict=True))
-    scores = [found.score for found in first.objects] == [found.score for found in second.objects]
-    return masks and scores and (first.words, first.verdict) == (second.words, second.verdict)
+    return masks and figures(first) == figures(second)
+
+
+def figures(answer):
+    scores = [(found.score, found.seg_probability, found.stability) for found in answer.objects]
+    return answer.words, answer.verdict, scores
 
 
 def test_the_mask_comes_when_seg_is_predicted_and_the_words_as_they_are_written(segmenter):
@@ -225,6 +229,20 @@ def test_answers_are_those_of_the_reference(golden_model, golden_folder, case):
     assert len(answer.objects) == len(bits)
     for found, packed in zip(answer.objects, bits, strict=True):
         assert (np.packbits(found.mask, axis=-1) == packed).all()
+
+
+def test_both_eyes_of_the_official_arrangement_look_once(golden_model, golden_folder):
+    given = np.load(golden_folder / "inputs.npz")
+    input_ids = torch.from_numpy(given["one_seg.input_ids"][0])
+    segmenter = LisaSegmenter(golden_model, LisaProcessor(golden_model.config, RecordedText(input_ids)))
+    looks = []
+    eyes = (golden_model.vision_tower, golden_model.image_encoder)
+    hooks = [eye.register_forward_pre_hook(lambda *_: looks.append(1)) for eye in eyes]
+    view = segmenter.look(given["one_seg.image"])
+    first, second = (final(segmenter, view, mode=Mode.MASK_FIRST) for _ in range(2))
+    for hook in hooks:
+        hook.remove()
+    assert len(looks) == 2 and same(first, second)
 
 
 def test_a_saved_checkpoint_answers_as_before_through_the_registry(segmenter, tmp_path):

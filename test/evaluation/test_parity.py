@@ -105,6 +105,7 @@ def test_differences():
     assert difference(counted, counted + (counted == 2), exact=True) == 1.0
     assert difference(np.array([0.0, 1.0]), np.array([0.5, -1.0]), exact=False) == 2.0
     assert difference(np.zeros(0), np.zeros(0), exact=False) == 0.0
+    assert difference(np.array([np.nan, 0.0]), np.zeros(2), exact=False) == float("inf")
     assert difference(counted, counted[:2], exact=True) == float("inf")
     assert Comparison("case", "seg_embeds", 5e-5).passed and not Comparison("case", "seg_embeds", 5.1e-5).passed
 

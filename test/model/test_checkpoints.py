@@ -59,7 +59,7 @@ def test_frozen_matrices_are_int8_with_half_a_step_of_error_at_most(tiny_model, 
         if value.ndim == 2:
             matrices += 1
             assert stored[key].dtype is torch.int8
-            step = stored[f"{key}.scale"].float()[:, None]
+            step = value.abs().amax(dim=1, keepdim=True) / 127
             assert ((loaded[key] - value).abs() <= 0.51 * step).all(), key
         else:
             assert torch.equal(loaded[key], value.half().float()), key

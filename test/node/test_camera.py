@@ -16,8 +16,7 @@ def subscribed_with(peer, topic):
     return [info.qos_profile.reliability for info in peer.node.get_subscriptions_info_by_topic(topic)]
 
 
-@pytest.mark.parametrize("setting", ["auto", "best_effort"])
-@pytest.mark.parametrize("offered", [RELIABLE, BEST_EFFORT])
+@pytest.mark.parametrize(("setting", "offered"), [("auto", RELIABLE), ("auto", BEST_EFFORT), ("best_effort", RELIABLE)])
 def test_the_subscription_matches_what_the_publisher_offers(start_node, make_peer, make_image, setting, offered):
     start_node("-p", f"image_reliability:={setting}", "-r", "image:=/front/color")
     peer = make_peer(image="/unused")
