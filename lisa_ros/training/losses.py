@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -10,6 +12,20 @@ DICE_SCALE = 1000.0
 DICE_EPSILON = 1e-6
 MASK_COUNT_EPSILON = 1e-8
 IGNORE_INDEX = -100
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Weights of the losses; the first three are the paper's names (its values: 1.0, 2.0, 0.5)."""
+
+    ce: float = 1.0
+    bce: float = 2.0
+    dice: float = 1.0
+    iou: float = 0.2
+    dense: float = 1.0
+    presence: float = 0.1
+    prompt: float = 1.0
+    foreground: float = 2.0
 
 
 def mask_bce_loss(mask_logits: Tensor, targets: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,35 +11,9 @@ from lisa_ros.model.sam import decode_prompts
 from lisa_ros.model.text_processing import TabletopTextProcessor
 from lisa_ros.model.vision import FeaturePyramid, MaskFeatures
 from lisa_ros.training.dense_head import DenseHead
-from lisa_ros.training.losses import (
-    IGNORE_INDEX,
-    dense_loss,
-    dice_loss,
-    iou_loss,
-    mask_bce_loss,
-    presence_loss,
-    text_loss,
-)
-from lisa_ros.training.packing import PackedBatch, Segment, pack
-from lisa_ros.training.tabletop import TabletopSample
-
-
-@dataclass(frozen=True, slots=True)
-class LossWeights:
-    """Weights of the losses; the first three are the paper's names (its values: 1.0, 2.0, 0.5)."""
-
-    ce: float = 1.0
-    bce: float = 2.0
-    dice: float = 1.0
-    iou: float = 0.2
-    dense: float = 1.0
-    presence: float = 0.1
-    prompt: float = 1.0
-    foreground: float = 2.0
-
-
-KEPT_REQUESTS = 40000
-"""Requests whose frozen states are kept in memory, about 10 kB each."""
+from lisa_ros.training.language import LanguageObjective, RequestBlur
+from lisa_ros.training.losses import LossWeights, dense_loss, dice_loss, iou_loss, mask_bce_loss, presence_loss
+from lisa_ros.training.tabletop import TabletopSample, stacked_pixels
 
 
 class DenseObjective(nn.Module):
@@ -94,80 +66,36 @@ class DenseObjective(nn.Module):
         }
 
 
+NO_BLUR = RequestBlur(noise=0.0, sentence_only=0.0)
+
+
 class JointObjective(nn.Module):
     """LISA's losses for several requests a frame, with the dense ones as auxiliaries."""
 
     def __init__(
-        self, model: LisaModel, text: TabletopTextProcessor, dense: DenseObjective, weights: LossWeights
+        self,
+        model: LisaModel,
+        text: TabletopTextProcessor,
+        dense: DenseObjective,
+        weights: LossWeights,
+        blur: RequestBlur = NO_BLUR,
     ) -> None:
         super().__init__()
-        self.model, self.dense, self.weights = model, dense, weights
-        self.text = text
-        self._request_states: dict[str, Tensor] = {}
+        self.model, self.dense = model, dense
+        self.language = LanguageObjective(model, text, dense.head, weights, blur)
 
     def forward(self, samples: list[TabletopSample]) -> dict[str, Tensor]:
         """Return the weighted losses by name."""
         tokens, features = self.dense.pyramid(stacked_pixels(samples))
-        packed = self._pack(tokens, samples)
-        hidden_states = self.model.language_model.model(
-            inputs_embeds=packed.inputs_embeds,
-            position_ids=packed.position_ids,
-            attention_mask=packed.attention_mask,
-            use_cache=False,
-        ).last_hidden_state
-        predicting = packed.labels != IGNORE_INDEX
-        labels = packed.labels[predicting]
-        states = hidden_states[predicting]
-        losses = {"ce": self.weights.ce * text_loss(self.model.language_model.lm_head(states), labels)}
-        is_seg = labels == self.model.config.tokens.seg
-        images = torch.nonzero(predicting)[:, 0][is_seg]
+        read = self.language.read(tokens, samples)
+        prompts = self.language.prompts(read)
         decoded = _decoded(samples)
-        prompts = self.model.project_seg(states[is_seg])
-        losses["prompt"] = self.weights.prompt * self._prompt_loss(prompts, samples)
-        losses |= self.dense.mask_losses(features.of_images(images[decoded]), prompts[decoded], samples)
-        return losses | self.dense.losses(tokens, features, samples)
-
-    def _prompt_loss(self, prompts: Tensor, samples: list[TabletopSample]) -> Tensor:
-        """Return the mean squared distance of prompts to the embedding of the kind that each stands for."""
-        kinds = [r.kind for sample in samples for r in sample.requests if "[SEG]" in r.answer]
-        wanted = self.dense.head.kind_embeddings(torch.tensor(kinds, dtype=torch.long)).detach()
-        return functional.mse_loss(prompts, wanted) if kinds else prompts.sum()
-
-    def _pack(self, tokens: Tensor, samples: list[TabletopSample]) -> PackedBatch:
-        embed_tokens = self.model.language_model.get_input_embeddings()
-        image_tokens = self.model.mm_projector(tokens)
-        begin = embed_tokens(torch.tensor([[self.model.config.tokens.bos]])).expand(len(samples), -1, -1)
-        self._read_new_requests({r.text for sample in samples for r in sample.requests})
-        segments = [[self._segment(r.text, r.answer) for r in sample.requests] for sample in samples]
-        return pack(torch.cat([begin, image_tokens], dim=1), segments, embed_tokens)
-
-    def _read_new_requests(self, requests: set[str]) -> None:
-        """Run the frozen request encoder over requests whose states are not kept yet, all in one batch."""
-        encoder = self.model.request_encoder
-        assert encoder is not None
-        if len(self._request_states) > KEPT_REQUESTS:
-            self._request_states.clear()
-        new = sorted(requests - set(self._request_states))
-        if not new:
-            return
-        ids = [self.text.request_inputs(request).input_ids[0] for request in new]
-        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
-        mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
-        for request, row, states in zip(new, ids, encoder.read(padded, mask), strict=True):
-            self._request_states[request] = states[: len(row)].half()
-
-    def _segment(self, request: str, answer: str) -> Segment:
-        encoder = self.model.request_encoder
-        assert encoder is not None
-        frozen_states = self._request_states[request].float()[None]
-        answer_ids = torch.tensor([self.text.answer_start, *self.text.answer_ids(answer)])
-        return Segment(encoder.project(frozen_states, torch.ones(frozen_states.shape[:2]))[0], answer_ids)
-
-
-def stacked_pixels(samples: list[TabletopSample]) -> Tensor:
-    """Return the pixel values ``[B, 3, H, W]`` of a batch, in the memory format that convolutions are fastest with."""
-    pixel_values = torch.stack([sample.pixel_values for sample in samples])
-    return pixel_values.contiguous(memory_format=torch.channels_last)
+        images = read.images[read.labels == self.model.config.tokens.seg][decoded]
+        return (
+            self.language.losses(read, prompts, samples)
+            | self.dense.mask_losses(features.of_images(images), prompts[decoded], samples)
+            | self.dense.losses(tokens, features, samples)
+        )
 
 
 def _decoded(samples: list[TabletopSample]) -> list[bool]:

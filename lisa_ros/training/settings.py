@@ -9,7 +9,8 @@ from typing import Any, TypeVar, get_type_hints
 import yaml
 
 from lisa_ros.training.augmentation import AugmentationConfig
-from lisa_ros.training.objectives import LossWeights
+from lisa_ros.training.language import RequestBlur
+from lisa_ros.training.losses import LossWeights
 
 Settings = TypeVar("Settings")
 
@@ -57,8 +58,10 @@ class TrainingSettings:
     frames: tuple[str, ...]
     dense: StageSettings
     joint: StageSettings
+    language: StageSettings
     network: NetworkSettings = field(default_factory=NetworkSettings)
     losses: LossWeights = field(default_factory=LossWeights)
+    blur: RequestBlur = field(default_factory=RequestBlur)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     smallest_target: int = 60
     bare_mask_share: float = 0.12

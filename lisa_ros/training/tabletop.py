@@ -146,6 +146,12 @@ def target_mask(instance_ids: NDArray[np.uint8], target_ids: tuple[int, ...] | l
     return torch.from_numpy(mask.reshape(rows, MASK_STRIDE, columns, MASK_STRIDE).mean(axis=(1, 3)))
 
 
+def stacked_pixels(samples: list[TabletopSample]) -> Tensor:
+    """Return the pixel values ``[B, 3, H, W]`` of a batch, in the memory format that convolutions are fastest with."""
+    pixel_values = torch.stack([sample.pixel_values for sample in samples])
+    return pixel_values.contiguous(memory_format=torch.channels_last)
+
+
 def normalised(rgb: NDArray[np.uint8]) -> Tensor:
     """Return the pixel values ``[3, H, W]`` of an image that has the input's size already."""
     pixels = torch.from_numpy(rgb).permute(2, 0, 1).float()

@@ -1,4 +1,4 @@
-"""The training loop: two stages, checkpoints from which it resumes, losses as CSV."""
+"""The training loop: three stages, checkpoints from which it resumes, losses as CSV."""
 
 from __future__ import annotations
 
@@ -57,25 +57,20 @@ class Trainer:
         self.head = DenseHead(vision, NUM_KINDS)  # type: ignore[arg-type]
         self.dense = DenseObjective(self.model, self.head, settings.losses)
         assert isinstance(self.processor.text, TabletopTextProcessor)
-        self.joint = JointObjective(self.model, self.processor.text, self.dense, settings.losses)
+        self.joint = JointObjective(self.model, self.processor.text, self.dense, settings.losses, settings.blur)
         self.folders = [FrameFolder(Path(folder)) for folder in settings.frames]
 
     def run(self) -> None:
-        """Run what is left of both stages, then write the checkpoint folder ``OUTPUT/model``."""
+        """Run what is left of the stages, then write the checkpoint folder ``OUTPUT/model``."""
         (self.output / "settings.json").write_text(json.dumps(self.settings.to_dict(), indent=2))
         self._run_stage("dense", self.settings.dense, self.dense)
-        average = self._run_stage("joint", self.settings.joint, self.joint)
-        self.export(average)
-
-    def export(self, average: dict[str, Tensor]) -> None:
-        """Write the checkpoint folder with the averaged weights."""
-        current = {name: value.detach().clone() for name, value in self.joint.named_parameters()}
-        _assign(self.joint, average)
+        self._run_stage("joint", self.settings.joint, self.joint)
+        self._run_stage("language", self.settings.language, self.joint.language)
         self.model.eval().save_pretrained(self.output / "model")
         self.processor.save_pretrained(self.output / "model")
-        _assign(self.joint, current)
 
-    def _run_stage(self, name: str, stage: StageSettings, objective: nn.Module) -> dict[str, Tensor]:
+    def _run_stage(self, name: str, stage: StageSettings, objective: nn.Module) -> None:
+        """Run what is left of one stage; it hands on the running average of its weights."""
         optimiser = self._optimiser(stage, objective)
         average = {key: value.detach().clone() for key, value in _learned(objective)}
         first_step = self._resume(name, objective, optimiser, average)
@@ -91,7 +86,7 @@ class Trainer:
                 table.add(step, losses)
                 if (step + 1) % self.settings.save_every == 0 or step + 1 == stage.steps:
                     self._save(name, step + 1, objective, optimiser, average)
-        return average
+        _assign(objective, average)
 
     def _step(
         self, objective: nn.Module, optimiser: torch.optim.Optimizer, samples: list[TabletopSample]

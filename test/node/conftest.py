@@ -102,10 +102,10 @@ class Peer:
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
         self.camera = self.node.create_publisher(CompressedImage if compressed else Image, image, 1)
         self.asker = self.node.create_publisher(String, f"{node}/query", 100)
-        # Last of all: once this answers, the node has discovered everything above too.
-        self._state = self.node.create_client(GetState, f"{node}/get_state")
         self._change = self.node.create_client(ChangeState, f"{node}/change_state")
         self._set = self.node.create_client(SetParameters, f"{node}/set_parameters")
+        # Last of all: once this answers, the node has discovered everything above too.
+        self._state = self.node.create_client(GetState, f"{node}/get_state")
 
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
         """Spin until ``condition`` returns something true; return that."""
@@ -127,8 +127,25 @@ class Peer:
 
         return self.call(self._state, GetState.Request()).current_state.label
 
+    def discover(self) -> None:
+        """Wait until the node answers; it drops its first replies if it has not discovered this peer yet."""
+        from lifecycle_msgs.srv import GetState
+
+        replies: list[Any] = []
+        next_call = time.monotonic()
+
+        def replied() -> bool:
+            nonlocal next_call
+            if self._state.service_is_ready() and time.monotonic() >= next_call:
+                next_call = time.monotonic() + 0.5
+                replies.append(self._state.call_async(GetState.Request()))
+            return any(reply.done() for reply in replies)
+
+        self.wait(replied, f"a reply of {self._state.srv_name}")
+
     def wait_for(self, state: str) -> None:
         """Wait until the node and this peer know each other and the node is in ``state``."""
+        self.discover()
         self.wait(lambda: self.state() == state, f"the state {state}")
         self.wait(lambda: self.asker.get_subscription_count() == 1, "the subscription to queries")
 
