@@ -19,15 +19,16 @@ ROOMS: dict[str, set[str]] = {
     "engine": {"answers", "segmenter", "geometry", "model"},
     "training": {"answers", "segmenter", "geometry", "simulation", "model", "engine"},
     "evaluation": {"answers", "segmenter", "geometry", "simulation", "model", "engine"},
-    "node": {"answers", "segmenter", "geometry", *INTERFACES},
+    "model_folder": {"segmenter"},
+    "node": {"answers", "segmenter", "geometry", "model_folder", *INTERFACES},
     "node.demo": {"answers", "segmenter", "geometry", "simulation", "evaluation", "node", *INTERFACES},
-    "ask": {"answers", "segmenter"},
+    "ask": {"answers", "segmenter", "model_folder"},
     "cli": {"answers", "segmenter", "ask", "simulation", "training", "evaluation"},
 }
 """Room -> the other rooms that it may import."""
 
 ROS_SIDE = {"node", "node.demo"}
-FREE_OF_TORCH = {"answers", "segmenter", "scripted", "geometry", "simulation", "ask", "cli"} | ROS_SIDE
+FREE_OF_TORCH = {"answers", "segmenter", "scripted", "model_folder", "geometry", "simulation", "ask", "cli"} | ROS_SIDE
 TORCH = {"torch", "torchvision", "transformers", "tokenizers", "safetensors", "segment_anything", "bitsandbytes"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

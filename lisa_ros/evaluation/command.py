@@ -39,11 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the benchmark; returns the exit code."""
     try:
-        frames = FrameFolder(arguments.frames)
-        segmenter = make_segmenter("lisa", model=arguments.model, threads=arguments.threads)
+        collected = _answer_all(arguments)
     except (FrameError, SegmenterError) as error:
         print(f"lisa eval: {error}", file=sys.stderr)
         return 1
+    if arguments.rows:
+        arguments.rows.write_text("".join(json.dumps(as_row(outcome)) + "\n" for outcome in collected))
+    _print_report(collected, arguments)
+    return 0
+
+
+def _answer_all(arguments: argparse.Namespace) -> list[Outcome]:
+    frames = FrameFolder(arguments.frames)
+    if not len(frames):
+        raise FrameError(f"{arguments.frames} holds no finished frames; make some with `lisa simulate`.")
+    segmenter = make_segmenter("lisa", model=arguments.model, threads=arguments.threads)
     outcomes = run_benchmark(
         segmenter,
         frames,
@@ -52,11 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         mode=MODES[arguments.mode],
         seed=arguments.seed,
     )
-    collected = list(tqdm(outcomes, total=len(frames) * arguments.requests_per_frame, unit="request", mininterval=2))
-    if arguments.rows:
-        arguments.rows.write_text("".join(json.dumps(as_row(outcome)) + "\n" for outcome in collected))
-    _print_report(collected, arguments)
-    return 0
+    return list(tqdm(outcomes, total=len(frames) * arguments.requests_per_frame, unit="request", mininterval=2))
 
 
 def _print_report(outcomes: list[Outcome], arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -131,7 +132,7 @@ def summary(outcomes: list[Outcome]) -> dict[str, Any]:
         "refused_present": _rate(outcome.verdict != Verdict.FOUND.value for outcome in present),
         "absent": len(absent),
         "not_present": _rate(outcome.verdict == Verdict.NOT_PRESENT.value for outcome in absent),
-        "median_milliseconds": _rounded(float(np.median([outcome.milliseconds for outcome in outcomes]))),
+        "median_milliseconds": _rounded(float(np.median([o.milliseconds for o in outcomes])) if outcomes else math.nan),
     }
 
 
@@ -169,5 +170,6 @@ def _rate(values: Iterator[bool] | Any) -> float | None:
     return _rounded(float(np.mean(collected))) if collected else None
 
 
-def _rounded(value: float) -> float:
-    return round(value, 4)
+def _rounded(value: float) -> float | None:
+    """Round for a report; what has no value is ``None``, because JSON has no NaN."""
+    return None if math.isnan(value) else round(value, 4)

@@ -17,13 +17,13 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
 from lisa_ros.answers import Mode, Request
+from lisa_ros.model_folder import find_model
 from lisa_ros.node import parameters as node_parameters
 from lisa_ros.node.answering import Answerer, Query, Reports, one_line
 from lisa_ros.node.camera import Camera
 from lisa_ros.node.counts import Cause, Counts, QueryError
 from lisa_ros.node.diagnostics import Diagnostics
 from lisa_ros.node.jobs import Jobs, LatestFrame, Worker
-from lisa_ros.node.model_folder import find_model
 from lisa_ros.node.parameters import ParameterError, Parameters
 from lisa_ros.node.publishing import Publishers
 from lisa_ros.node.qos import reliable

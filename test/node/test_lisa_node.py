@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lisa_ros.msg import Result
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from lisa_ros.answers import MAX_REQUEST_CHARACTERS
+from lisa_ros.msg import Result
 
 
 def test_a_query_without_any_image_fails_naming_the_topic(answering):

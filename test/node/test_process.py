@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 import pytest
+
 from lisa_ros.msg import Result
 
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lisa_ros.msg import Result
 from std_msgs.msg import Header
 
 from lisa_ros.answers import Answer, SegmentedObject, Verdict, box_of
+from lisa_ros.msg import Result
 from lisa_ros.node.publishing import label_image, tint, to_image, to_result, union
 
 SIZE = (6, 8)

@@ -28,7 +28,7 @@ def find_model(model: str) -> str:
 
 def _embedded() -> Path:
     shares = [Path(prefix, "share", "lisa_ros") for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
-    for parent in [*shares, Path(__file__).resolve().parents[2]]:
+    for parent in [*shares, Path(__file__).resolve().parents[1]]:
         if (parent / EMBEDDED).is_dir():
             return parent / EMBEDDED
     raise SegmenterError(

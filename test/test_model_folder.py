@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lisa_ros.node import model_folder
-from lisa_ros.node.model_folder import EMBEDDED, find_model
+from lisa_ros import model_folder
+from lisa_ros.model_folder import EMBEDDED, find_model
 from lisa_ros.segmenter import SegmenterError
 
 
@@ -11,7 +11,7 @@ from lisa_ros.segmenter import SegmenterError
 def bare(monkeypatch, tmp_path):
     """An installation without a checkpoint: neither in the share folder nor next to the source."""
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "install"))
-    monkeypatch.setattr(model_folder, "__file__", str(tmp_path / "source" / "lisa_ros" / "node" / "model_folder.py"))
+    monkeypatch.setattr(model_folder, "__file__", str(tmp_path / "source" / "lisa_ros" / "model_folder.py"))
     return tmp_path
 
 

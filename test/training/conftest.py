@@ -1,0 +1,89 @@
+"""A folder of painted frames: every object is a rectangle of its own colour on grey."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lisa_ros.model.configuration import PyramidConfig
+from lisa_ros.simulation.frames import (
+    DatasetInfo,
+    Frame,
+    FrameCamera,
+    FrameFolder,
+    FrameObject,
+    start_folder,
+    write_frame,
+)
+from lisa_ros.simulation.kinds import KINDS
+from lisa_ros.training.augmentation import AugmentationConfig
+from lisa_ros.training.tabletop import TabletopDataset
+
+HEIGHT, WIDTH = 128, 192
+GREY = (120, 120, 120)
+COLOURS = [(220, 30, 30), (30, 220, 30), (30, 30, 220)]
+BOXES = [(8, 8, 90, 60), (110, 10, 184, 66), (40, 72, 150, 120)]
+NO_CHANGE = AugmentationConfig(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+@pytest.fixture
+def colours():
+    return np.array(COLOURS)
+
+
+@pytest.fixture
+def no_change():
+    """Augmentation that leaves a frame as it is."""
+    return NO_CHANGE
+
+
+@pytest.fixture
+def write_frames(tmp_path):
+    """Write a folder of frames, each a list of ``(kind, colour, box)``; later boxes cover earlier ones."""
+
+    def write(name, frames):
+        start_folder(tmp_path / name, DatasetInfo(1, "train", WIDTH, HEIGHT))
+        for index, objects in enumerate(frames):
+            write_frame(tmp_path / name, index, _painted(objects))
+        return FrameFolder(tmp_path / name)
+
+    return write
+
+
+def _painted(objects):
+    rgb, ids = np.full((HEIGHT, WIDTH, 3), GREY, np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8)
+    for number, (_, colour, (left, top, right, bottom)) in enumerate(objects, start=1):
+        rgb[top:bottom, left:right], ids[top:bottom, left:right] = colour, number
+    pose, areas = np.eye(4), np.bincount(ids.ravel(), minlength=256)
+    known = tuple(
+        FrameObject(kind, kind, pose, pose, (0.1, 0.1, 0.1), int(areas[number]), box)
+        for number, (kind, _, box) in enumerate(objects, start=1)
+    )
+    return Frame(rgb, ids, known, FrameCamera(np.eye(3), pose, WIDTH, HEIGHT), None)
+
+
+@pytest.fixture
+def frames(write_frames):
+    """Six frames of three kinds each, every kind in one frame only."""
+    names = [kind.identifier for kind in KINDS]
+    return write_frames(
+        "painted", [list(zip(names[3 * i : 3 * i + 3], COLOURS, BOXES, strict=True)) for i in range(6)]
+    )
+
+
+@pytest.fixture
+def make_dataset():
+    """Make a data set for a network that sees 64 x 96 pixels; options replace the usual ones."""
+
+    def make(*folders, augmentation=NO_CHANGE, **options):
+        usual = {
+            "requests_per_frame": 6,
+            "masks_per_frame": 6,
+            "smallest_target": 20,
+            "bare_mask_share": 0.0,
+            "typing_noise": 0.0,
+            "seed": 3,
+        }
+        return TabletopDataset(list(folders), PyramidConfig((64, 96)), augmentation, **(usual | options))
+
+    return make
