@@ -41,13 +41,14 @@ def no_change():
 def write_frames(tmp_path):
     """Write a folder of frames, each a list of ``(kind, colour, box)``; later boxes cover earlier ones."""
 
-    def write(name, frames):
-        start_folder(tmp_path / name, DatasetInfo(1, "train", WIDTH, HEIGHT))
-        for index, objects in enumerate(frames):
-            write_frame(tmp_path / name, index, _painted(objects))
-        return FrameFolder(tmp_path / name)
+    return lambda name, frames: _write(tmp_path / name, frames)
 
-    return write
+
+def _write(folder, frames):
+    start_folder(folder, DatasetInfo(1, "train", WIDTH, HEIGHT))
+    for index, objects in enumerate(frames):
+        write_frame(folder, index, _painted(objects))
+    return FrameFolder(folder)
 
 
 def _painted(objects):
@@ -62,13 +63,12 @@ def _painted(objects):
     return Frame(rgb, ids, known, FrameCamera(np.eye(3), pose, WIDTH, HEIGHT), None)
 
 
-@pytest.fixture
-def frames(write_frames):
-    """Six frames of three kinds each, every kind in one frame only."""
+@pytest.fixture(scope="session")
+def frames(tmp_path_factory):
+    """Six frames of three kinds each, every kind in one frame only; tests must not change them."""
     names = [kind.identifier for kind in KINDS]
-    return write_frames(
-        "painted", [list(zip(names[3 * i : 3 * i + 3], COLOURS, BOXES, strict=True)) for i in range(6)]
-    )
+    painted = [list(zip(names[3 * i : 3 * i + 3], COLOURS, BOXES, strict=True)) for i in range(6)]
+    return _write(tmp_path_factory.mktemp("painted"), painted)
 
 
 @pytest.fixture

@@ -40,9 +40,8 @@ def test_the_bank_covers_the_kinds_of_the_simulation():
 def test_a_kind_has_enough_wordings_of_many_sorts(kind):
     training = [wording for meaning in kind.meanings for wording in meaning.training]
     held_out = [wording for meaning in kind.meanings for wording in meaning.held_out]
-    assert len(training) >= 45
+    assert len(training) >= 150
     assert len(held_out) >= 12
-    assert 0.18 <= len(held_out) / (len(training) + len(held_out)) <= 0.28
     sorts = {meaning.sort for meaning in kind.meanings}
     assert len(sorts) >= 6
     assert {"name", "negation"} <= sorts
@@ -116,7 +115,7 @@ def test_the_bank_is_read_once():
             "because: Sharp.",
             "the reason 'Sharp.' must be one sentence",
         ),
-        ("also: [scissors]", "also: [sword]", "also names sword; it must name other kinds: apple"),
+        ("  - scissors\n", "  - sword\n", "also names sword; it must name other kinds: apple"),
         ("synonyms:", "nicknames:", "unknown key 'nicknames'; valid are name"),
         ("- the kitchen knife", "- the spoon", "The wording 'the spoon' stands in knife and in spoon"),
         ("- the kitchen knife", "- The knife!", "the phrase 'The knife!' must be text without punctuation"),
