@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"lisa eval: {error}", file=sys.stderr)
         return 1
     if arguments.rows:
+        arguments.rows.parent.mkdir(parents=True, exist_ok=True)
         arguments.rows.write_text("".join(json.dumps(as_row(outcome)) + "\n" for outcome in collected))
     _print_report(collected, arguments)
     return 0

@@ -145,6 +145,11 @@ class LlamaTextProcessor:
                 parts[-1].append(token)
         return parts
 
+    @property
+    def refusal_ids(self) -> list[int]:
+        """Nothing: official checkpoints have no fixed way to say that something is not there."""
+        return []
+
     def label(self, token_ids: list[int]) -> str:
         """Return the empty name: official answers do not name their masks in a fixed form."""
         return ""

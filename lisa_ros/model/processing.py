@@ -32,6 +32,11 @@ class PromptInputs:
 class TextProcessor(Protocol):
     """Text in, ids out and back, for one kind of checkpoint."""
 
+    @property
+    def refusal_ids(self) -> list[int]:
+        """Ids that begin an answer about something that is not there; empty when the checkpoint has no such answer."""
+        ...
+
     def prompt(self, request: str) -> PromptInputs:
         """Prepare one request for the language model."""
         ...

@@ -76,7 +76,7 @@ def test_the_mask_comes_when_seg_is_predicted_and_the_words_as_they_are_written(
     assert kinds.count(MaskReady) == kinds.count(Finished) == 1 and kinds[-1] is Finished
     before = "".join(event.text for event in events[:mask_index])
     after = "".join(event.text for event in events[mask_index + 1 : -1])
-    assert (before, after) == ("It is the knife", ", it is sharp.")
+    assert (before, after) == ("", "It is the knife, it is sharp."), "words wait for what the eyes say"
     assert kinds.count(TextDelta) > 3
     answer = events[-1].answer
     assert (answer.words, answer.verdict, answer.model) == (before + after, Verdict.FOUND, "tiny")
@@ -100,7 +100,7 @@ def test_a_found_object_is_named_and_measured(segmenter):
         ("It is the knife [SEG].", 1.0, Verdict.FOUND, 1),
         ("The knife [SEG] is near the hammer [SEG].", 1.0, Verdict.FOUND, 2),
         ("[SEG].", 1.0, Verdict.FOUND, 1),
-        ("It is the knife [SEG].", -1.0, Verdict.NOT_PRESENT, 1),
+        ("It is the knife [SEG].", -1.0, Verdict.NOT_PRESENT, 0),
         ("I see no knife here [REJ].", 1.0, Verdict.NOT_PRESENT, 0),
         ("A knife is used for cutting.", 1.0, Verdict.WORDS_ONLY, 0),
     ],
@@ -111,6 +111,16 @@ def test_verdicts(segmenter, answer, sign, verdict, masks):
     given = final(segmenter, segmenter.look(RGB))
     assert given.verdict is verdict and len(given.objects) == masks
     assert all(found.area == (40 * 75 if sign > 0 else 0) for found in given.objects)
+
+
+def test_an_empty_mask_turns_the_answer_into_a_refusal(segmenter):
+    make_it_say(segmenter, "It is the knife [SEG].")
+    make_its_masks(segmenter, -1.0)
+    events = list(segmenter.ask(segmenter.look(RGB), Request("where is the knife")))
+    assert not any(isinstance(event, MaskReady) for event in events)
+    answer = events[-1].answer
+    assert answer.words.startswith("I see no") and answer.verdict is Verdict.NOT_PRESENT
+    assert "".join(event.text for event in events[:-1]) == answer.words
 
 
 def test_seg_as_the_very_last_token_allowed_still_gives_its_mask(segmenter):
@@ -132,6 +142,7 @@ def test_mask_first_gives_one_mask_in_one_prediction_and_no_words(segmenter):
 
 
 def test_mask_first_is_the_mask_of_an_answer_that_begins_with_seg(segmenter):
+    make_its_masks(segmenter, 1.0)
     view = segmenter.look(RGB)
     forced = final(segmenter, view, mode=Mode.MASK_FIRST).objects[0]
     make_it_say(segmenter, "[SEG].")
@@ -167,9 +178,10 @@ def test_what_was_asked_before_leaves_no_trace(segmenter):
 def test_an_answer_closed_early_leaves_no_trace(segmenter):
     real_head = segmenter.model.language_model.lm_head
     view = segmenter.look(RGB)
-    head = make_it_say(segmenter, "It is the knife [SEG].")
+    head = make_it_say(segmenter, "A knife [SEG] is used for cutting.")
+    make_its_masks(segmenter, 1.0)
     answer = segmenter.ask(view, Request("where is the hammer"))
-    assert isinstance(next(answer), TextDelta)
+    assert isinstance(next(answer), MaskReady)
     assert isinstance(next(answer), TextDelta)
     answer.close()
     assert head.calls < len(head.token_ids)
@@ -201,6 +213,8 @@ def test_what_is_no_rgb_image_is_refused(segmenter, rgb):
 
 class RecordedText:
     """The prompt of one recorded case in place of a tokenizer; words are the ids."""
+
+    refusal_ids = ()
 
     def __init__(self, input_ids):
         end = input_ids.tolist().index(IMAGE_TOKEN) + 1

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lisa_ros.simulation.frames import DatasetInfo, Frame, FrameCamera, FrameFolder, FrameObject, start_folder, write_frame
+from lisa_ros.simulation.frames import (
+    DatasetInfo,
+    Frame,
+    FrameCamera,
+    FrameFolder,
+    FrameObject,
+    start_folder,
+    write_frame,
+)
 
 HEIGHT, WIDTH = 60, 80
 SCENES = {

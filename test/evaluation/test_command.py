@@ -35,8 +35,10 @@ def test_the_last_line_is_one_json_object_with_the_figures(evaluate, frames):
 
 
 def test_rows_hold_every_outcome(evaluate, frames, tmp_path):
-    _, lines, _ = evaluate("--frames", frames.path, "--rows", tmp_path / "rows.jsonl", "--split", "new_meanings")
-    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    _, lines, _ = evaluate(
+        "--frames", frames.path, "--rows", tmp_path / "new" / "rows.jsonl", "--split", "new_meanings"
+    )
+    rows = [json.loads(line) for line in (tmp_path / "new" / "rows.jsonl").read_text().splitlines()]
     figures = json.loads(lines[-1])
     assert len(rows) == figures["requests"] == 9
     present = [row["iou"] for row in rows if row["request_type"] == "present"]
@@ -55,7 +57,7 @@ def complaint(result):
     return line
 
 
-def test_frames_that_are_missing_are_one_sentence_and_exit_1(evaluate, tmp_path, capfd):
+def test_frames_that_are_missing_are_one_sentence_and_exit_1(evaluate, tmp_path):
     assert "nowhere/dataset.json cannot be read" in complaint(evaluate("--frames", tmp_path / "nowhere"))
     start_folder(tmp_path / "empty", DatasetInfo(1, "test", 80, 60))
     assert "empty holds no finished frames" in complaint(evaluate("--frames", tmp_path / "empty"))

@@ -1,4 +1,4 @@
-"""A folder of painted frames: every object is a rectangle of its own colour on grey."""
+"""A folder of painted frames: every object is a rectangle of its own colour, on a grey of the frame's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from lisa_ros.training.augmentation import AugmentationConfig
 from lisa_ros.training.tabletop import TabletopDataset
 
 HEIGHT, WIDTH = 128, 192
-GREY = (120, 120, 120)
 COLOURS = [(220, 30, 30), (30, 220, 30), (30, 30, 220)]
 BOXES = [(8, 8, 90, 60), (110, 10, 184, 66), (40, 72, 150, 120)]
 NO_CHANGE = AugmentationConfig(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -47,12 +46,12 @@ def write_frames(tmp_path):
 def _write(folder, frames):
     start_folder(folder, DatasetInfo(1, "train", WIDTH, HEIGHT))
     for index, objects in enumerate(frames):
-        write_frame(folder, index, _painted(objects))
+        write_frame(folder, index, _painted(objects, background=60 + 20 * index))
     return FrameFolder(folder)
 
 
-def _painted(objects):
-    rgb, ids = np.full((HEIGHT, WIDTH, 3), GREY, np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8)
+def _painted(objects, background):
+    rgb, ids = np.full((HEIGHT, WIDTH, 3), background, np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8)
     for number, (_, colour, (left, top, right, bottom)) in enumerate(objects, start=1):
         rgb[top:bottom, left:right], ids[top:bottom, left:right] = colour, number
     pose, areas = np.eye(4), np.bincount(ids.ravel(), minlength=256)

@@ -50,6 +50,14 @@ def test_an_epoch_shows_every_frame_once_and_the_next_one_differently(frames, ma
         assert not same(sample, epochs[1][orders[1].index(order)])
 
 
+def test_a_single_frame_looks_different_in_every_epoch(write_frames, make_dataset):
+    dataset = make_dataset(
+        write_frames("one", [[("cup", (220, 30, 30), (20, 20, 100, 100))]]), augmentation=AugmentationConfig()
+    )
+    samples = [dataset[epoch] for epoch in range(4)]
+    assert not any(same(samples[one], samples[other]) for one in range(4) for other in range(one))
+
+
 def test_frames_of_all_folders_take_part(frames, write_frames, make_dataset):
     others = write_frames("others", [[(NAMES[30], (220, 30, 30), (20, 20, 100, 100))]])
     dataset = make_dataset(others, frames)
@@ -123,7 +131,9 @@ def test_what_a_crop_hardly_shows_is_neither_asked_for_nor_denied(write_frames, 
 
 
 def test_presence_tells_the_kinds_of_every_cell(write_frames, make_dataset):
-    folder = write_frames("cell", [[("cup", (220, 30, 30), (64, 0, 128, 64)), ("fork", (30, 220, 30), (64, 0, 80, 16))]])
+    folder = write_frames(
+        "cell", [[("cup", (220, 30, 30), (64, 0, 128, 64)), ("fork", (30, 220, 30), (64, 0, 80, 16))]]
+    )
     presence = make_dataset(folder)[0].presence
     assert presence.shape == ((64 // CELL) * (96 // CELL), NUM_KINDS)
     cell = [0.0] * NUM_KINDS
