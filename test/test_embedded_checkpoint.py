@@ -67,7 +67,8 @@ def test_mask_leaves_before_the_words_are_complete(segmenter, frames, requests):
 
 def test_things_outside_the_domain_are_not_here(segmenter, frames):
     view = segmenter.look(frames[0].rgb)
-    answers = [final_answer(segmenter, view, Request(text)) for text in ("Where is the elephant?", "find the car keyboard")]
+    questions = ("Where is the elephant?", "find the car keyboard")
+    answers = [final_answer(segmenter, view, Request(text)) for text in questions]
     assert all(answer.verdict is not Verdict.FAILED for answer in answers)
     assert answers[0].verdict is Verdict.NOT_PRESENT
     assert not answers[0].objects
