@@ -68,8 +68,7 @@ def _answer_all(arguments: argparse.Namespace) -> list[Outcome]:
 
 def _print_report(outcomes: list[Outcome], arguments: argparse.Namespace) -> None:
     for kind, row in per_kind(outcomes).items():
-        print(
-            f"{kind:18s}{row['requests']:5d} requests  gIoU {row['gIoU']:.3f}  right object {row['right_object']:.3f}"
-        )
+        named = "-" if row["right_object"] is None else f"{row['right_object']:.3f}"
+        print(f"{kind:18s}{row['requests']:5d} requests  gIoU {row['gIoU']:.3f}  right object {named}")
     details = {name: str(getattr(arguments, name)) for name in ("model", "frames", "split", "mode", "seed")}
     print(json.dumps(details | summary(outcomes)))

@@ -128,7 +128,7 @@ def summary(outcomes: list[Outcome]) -> dict[str, Any]:
         "gIoU_interval": [_rounded(value) for value in bootstrap_interval(counts, g_iou)],
         "cIoU": _rounded(c_iou(counts)),
         "IoU_above_half": _rate(outcome.iou >= 0.5 for outcome in present),
-        "right_object": _rate(outcome.right_object for outcome in present),
+        "right_object": _rate(outcome.right_object for outcome in present if outcome.words),
         "refused_present": _rate(outcome.verdict != Verdict.FOUND.value for outcome in present),
         "absent": len(absent),
         "not_present": _rate(outcome.verdict == Verdict.NOT_PRESENT.value for outcome in absent),
@@ -146,7 +146,7 @@ def per_kind(outcomes: list[Outcome]) -> dict[str, dict[str, float | int | None]
         kind: {
             "requests": len(group),
             "gIoU": _rounded(g_iou([(outcome.intersection, outcome.union) for outcome in group])),
-            "right_object": _rate(outcome.right_object for outcome in group),
+            "right_object": _rate(outcome.right_object for outcome in group if outcome.words),
         }
         for kind, group in sorted(groups.items())
     }
