@@ -24,8 +24,10 @@ from lisa_ros.simulation.requests.sampling import RequestSplit, RequestType
 COUNT, SEED = 8, 4
 
 
-def outcome(kind="cup", request_type="present", verdict="found", right=True, counts=(1, 2), milliseconds=10.0):
-    return Outcome(0, "text", kind, "property", request_type, verdict, "", "cup", right, *counts, 1.0, milliseconds)
+def outcome(
+    kind="cup", request_type="present", verdict="found", right=True, counts=(1, 2), milliseconds=10.0, words="a"
+):
+    return Outcome(0, "text", kind, "property", request_type, verdict, words, "cup", right, *counts, 1.0, milliseconds)
 
 
 class KnowingSegmenter:
@@ -134,6 +136,12 @@ def test_a_summary_counts_what_happened():
     assert figures["right_object"] == pytest.approx(2 / 3, abs=1e-4)
     assert figures["refused_present"] == pytest.approx(1 / 3, abs=1e-4)
     assert (figures["not_present"], figures["median_milliseconds"]) == (0.5, 10.0)
+
+
+def test_answers_without_words_name_nothing_right_or_wrong():
+    silent = [outcome(right=False, words=""), outcome(right=False, words="")]
+    assert summary(silent)["right_object"] is None
+    assert per_kind(silent)["cup"]["right_object"] is None
 
 
 def test_kinds_are_counted_apart_and_absent_things_not_at_all():
