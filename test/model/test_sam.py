@@ -46,7 +46,7 @@ def test_decoding_is_that_of_sam_for_one_mask(parts):
         dense_prompt_embeddings=no_mask.reshape(1, -1, 1, 1).expand(3, -1, 6, 10),
         multimask_output=False,
     )
-    masks, iou = decode_prompts(decoder, embeddings[:1], positions, no_mask, prompts, None)
+    masks, iou = decode_prompts(decoder, encoder, embeddings[:1], prompts, None)
     assert masks.shape == (3, 1, 24, 40) and iou.shape == (3, 1)
     assert torch.allclose(masks, expected_masks, atol=1e-5) and torch.allclose(iou, expected_iou, atol=1e-5)
 
@@ -56,18 +56,17 @@ def test_prompts_on_images_of_their_own_are_decoded_as_if_alone(parts):
     decoder, encoder, embeddings = parts
     prompts = torch.randn(2, 1, 32)
     fine = (torch.randn(2, 4, 24, 40), torch.randn(2, 8, 12, 20))
-    rest = (dense_positional_encoding(encoder), encoder.no_mask_embed.weight)
-    together, _ = decode_prompts(decoder, embeddings, *rest, prompts, fine)
+    together, _ = decode_prompts(decoder, encoder, embeddings, prompts, fine)
     for index in range(2):
         one = slice(index, index + 1)
-        alone, _ = decode_prompts(decoder, embeddings[one], *rest, prompts[one], (fine[0][one], fine[1][one]))
+        alone, _ = decode_prompts(decoder, encoder, embeddings[one], prompts[one], (fine[0][one], fine[1][one]))
         assert torch.allclose(together[one], alone, atol=1e-5)
 
 
 @torch.inference_mode()
 def test_finer_features_change_the_mask_and_zeros_do_not(parts):
     decoder, encoder, embeddings = parts
-    arguments = (decoder, embeddings[:1], dense_positional_encoding(encoder), encoder.no_mask_embed.weight)
+    arguments = (decoder, encoder, embeddings[:1])
     prompts = torch.randn(1, 1, 32)
     plain, _ = decode_prompts(*arguments, prompts, None)
     zeros = (torch.zeros(1, 4, 24, 40), torch.zeros(1, 8, 12, 20))

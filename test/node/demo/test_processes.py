@@ -31,7 +31,9 @@ def test_processes_end_with_the_block_even_those_that_do_not_listen(
 
 def test_a_process_that_ended_is_noticed_with_its_last_words(tmp_path: Path) -> None:
     with Processes(tmp_path) as started:
-        started.start("node", [sys.executable, "-c", "print('first'); raise SystemExit('out of luck')"]).wait()
+        started.start(
+            "node", [sys.executable, "-c", "print('first', flush=True); raise SystemExit('out of luck')"]
+        ).wait()
         with pytest.raises(DemoError, match=r"node ended with status 1.*out of luck"):
             started.check()
 
