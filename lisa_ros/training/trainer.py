@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
@@ -21,12 +18,14 @@ from lisa_ros.model.text_processing import TabletopTextProcessor
 from lisa_ros.simulation.frames import FrameError, FrameFolder
 from lisa_ros.training.dense_head import DenseHead
 from lisa_ros.training.embedded import new_model, new_processor
+from lisa_ros.training.loss_table import LossTable
+from lisa_ros.training.memory import keep_freed_memory
 from lisa_ros.training.objectives import DenseObjective, JointObjective
 from lisa_ros.training.settings import StageSettings, TrainingSettings
+from lisa_ros.training.snapshots import assign, load_snapshot, save_snapshot
 from lisa_ros.training.tabletop import NUM_KINDS, TabletopDataset, TabletopSample
 
 ADAM_BETAS = (0.9, 0.95)
-PROGRESS_FILE = "progress.json"
 
 
 class RunningPositions(Sampler[int]):
@@ -50,6 +49,7 @@ class Trainer:
         self.folders = [_frames(Path(folder)) for folder in settings.frames]
         self.output = Path(settings.output)
         self.output.mkdir(parents=True, exist_ok=True)
+        keep_freed_memory()
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.processor: LisaProcessor = new_processor(settings.network, pretrained)
@@ -72,11 +72,13 @@ class Trainer:
     def _run_stage(self, name: str, stage: StageSettings, objective: nn.Module) -> None:
         """Run what is left of one stage; it hands on the running average of its weights."""
         optimiser = self._optimiser(stage, objective)
-        average = {key: value.detach().clone() for key, value in _learned(objective)}
-        first_step = self._resume(name, objective, optimiser, average)
+        learned = _learned(objective)
+        average = {name: value.detach().clone() for name, value in learned.items()}
+        snapshot = self.output / f"{name}.safetensors"
+        first_step = load_snapshot(snapshot, learned, optimiser, average)
         objective.train()
         batches = iter(self._loader(stage, first_step))
-        with _LossTable(self.output / f"{name}.csv", first_step) as table:
+        with LossTable(self.output / f"{name}.csv", first_step) as table:
             for step in tqdm(
                 range(first_step, stage.steps), name, initial=first_step, total=stage.steps, mininterval=5
             ):
@@ -87,8 +89,8 @@ class Trainer:
                 _update_average(average, objective, min(self.settings.average_decay, (1 + step) / (10 + step)))
                 table.add(step, losses)
                 if (step + 1) % self.settings.save_every == 0 or step + 1 == stage.steps:
-                    self._save(name, step + 1, objective, optimiser, average)
-        _assign(objective, average)
+                    save_snapshot(snapshot, step + 1, learned, optimiser, average)
+        assign(learned, average)
 
     def _step(
         self, objective: nn.Module, optimiser: torch.optim.Optimizer, samples: list[TabletopSample]
@@ -96,14 +98,14 @@ class Trainer:
         losses: dict[str, Tensor] = objective(samples)
         optimiser.zero_grad(set_to_none=True)
         sum(losses.values()).backward()  # type: ignore[union-attr]
-        nn.utils.clip_grad_norm_([value for _, value in _learned(objective)], self.settings.gradient_clip)
+        nn.utils.clip_grad_norm_(_learned(objective).values(), self.settings.gradient_clip)
         optimiser.step()
         return {key: float(value.detach()) for key, value in losses.items()}
 
     def _optimiser(self, stage: StageSettings, objective: nn.Module) -> torch.optim.Optimizer:
         trunk: list[nn.Parameter] = []
         new: list[nn.Parameter] = []
-        for name, value in _learned(objective):
+        for name, value in _learned(objective).items():
             (trunk if "pyramid.trunk." in name else new).append(value)
         groups = [
             {"params": trunk, "peak": stage.trunk_learning_rate},
@@ -131,69 +133,6 @@ class Trainer:
             num_workers=self.settings.workers,
         )
 
-    def _save(
-        self,
-        name: str,
-        step: int,
-        objective: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        average: dict[str, Tensor],
-    ) -> None:
-        state = {f"weight/{key}": value.detach() for key, value in _learned(objective)}
-        state |= {f"average/{key}": value for key, value in average.items()}
-        names = [key for key, _ in _learned(objective)]
-        parameters = dict(_learned(objective))
-        for key in names:
-            for entry, value in optimiser.state[parameters[key]].items():
-                state[f"optimiser/{entry}/{key}"] = value
-        part = self.output / f"{name}.part"
-        save_file({key: value.contiguous() for key, value in state.items()}, part)
-        part.replace(self.output / f"{name}.safetensors")
-        (self.output / f"{name}.{PROGRESS_FILE}").write_text(json.dumps({"step": step}))
-
-    def _resume(
-        self, name: str, objective: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]
-    ) -> int:
-        progress = self.output / f"{name}.{PROGRESS_FILE}"
-        if not progress.is_file():
-            return 0
-        state = load_file(self.output / f"{name}.safetensors")
-        _assign(objective, {key[7:]: value for key, value in state.items() if key.startswith("weight/")})
-        average.update({key[8:]: value for key, value in state.items() if key.startswith("average/")})
-        for key, parameter in _learned(objective):
-            entries = [entry for entry in state if entry.startswith("optimiser/") and entry.endswith(f"/{key}")]
-            if entries:
-                optimiser.state[parameter] = {entry.split("/")[1]: state[entry] for entry in entries}
-        return int(json.loads(progress.read_text())["step"])
-
-
-class _LossTable:
-    """A CSV with one row a step; rows of steps that are run again after a resume are dropped first."""
-
-    def __init__(self, path: Path, first_step: int) -> None:
-        self.path, self.first_step = path, first_step
-        self.columns = ("step", "seconds", "ce", "bce", "dice", "iou", "prompt", "dense", "presence")
-
-    def __enter__(self) -> _LossTable:
-        kept = []
-        if self.path.is_file() and self.first_step:
-            with self.path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) < self.first_step]
-        self.file = self.path.open("w", newline="")
-        self.writer = csv.DictWriter(self.file, self.columns, restval="")
-        self.writer.writeheader()
-        self.writer.writerows(kept)
-        self.started = time.monotonic()
-        return self
-
-    def add(self, step: int, losses: dict[str, float]) -> None:
-        row = {"step": step, "seconds": round(time.monotonic() - self.started, 2)}
-        self.writer.writerow(row | {key: round(value, 5) for key, value in losses.items()})
-        self.file.flush()
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
 
 def _frames(path: Path) -> FrameFolder:
     folder = FrameFolder(path)
@@ -202,20 +141,13 @@ def _frames(path: Path) -> FrameFolder:
     return folder
 
 
-def _learned(objective: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    return [(name, value) for name, value in objective.named_parameters() if value.requires_grad]
-
-
-def _assign(objective: nn.Module, values: dict[str, Tensor]) -> None:
-    with torch.no_grad():
-        for name, parameter in objective.named_parameters():
-            if name in values:
-                parameter.copy_(values[name])
+def _learned(objective: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: value for name, value in objective.named_parameters() if value.requires_grad}
 
 
 @torch.no_grad()
 def _update_average(average: dict[str, Tensor], objective: nn.Module, decay: float) -> None:
-    for name, parameter in _learned(objective):
+    for name, parameter in _learned(objective).items():
         average[name].lerp_(parameter, 1 - decay)
 
 
