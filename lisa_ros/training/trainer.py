@@ -19,7 +19,6 @@ from lisa_ros.simulation.frames import FrameError, FrameFolder
 from lisa_ros.training.dense_head import DenseHead
 from lisa_ros.training.embedded import new_model, new_processor
 from lisa_ros.training.loss_table import LossTable
-from lisa_ros.training.memory import keep_freed_memory
 from lisa_ros.training.objectives import DenseObjective, JointObjective
 from lisa_ros.training.settings import StageSettings, TrainingSettings
 from lisa_ros.training.snapshots import assign, load_snapshot, save_snapshot
@@ -49,7 +48,6 @@ class Trainer:
         self.folders = [_frames(Path(folder)) for folder in settings.frames]
         self.output = Path(settings.output)
         self.output.mkdir(parents=True, exist_ok=True)
-        keep_freed_memory()
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.processor: LisaProcessor = new_processor(settings.network, pretrained)
