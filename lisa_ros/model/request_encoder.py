@@ -47,9 +47,7 @@ class RequestEncoder(nn.Module):
         """Project the frozen states to ``[B, T + 1, D]``."""
         weights = attention_mask[..., None].to(token_states.dtype)
         mean = (token_states * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
-        enter, activation, leave = self.sentence_projection
-        hidden = activation(enter(nn.functional.normalize(mean, dim=-1) * SENTENCE_SCALE))
-        sentence = leave(nn.functional.dropout(hidden, SENTENCE_DROPOUT, self.training))
+        sentence = self.sentence_projection(nn.functional.normalize(mean, dim=-1) * SENTENCE_SCALE)
         return torch.cat([sentence, self.token_projection(token_states) * weights], dim=1)
 
     def forward(self, request_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -57,7 +55,5 @@ class RequestEncoder(nn.Module):
         return self.project(self.read(request_ids, attention_mask), attention_mask)
 
 
-SENTENCE_DROPOUT = 0.3
-"""In training; wordings are few, and their embeddings are learned by heart without it."""
 SENTENCE_SCALE = 20.0
 """A sentence embedding of unit length over 384 dimensions has entries of about 0.05; this brings them near one."""

@@ -11,18 +11,16 @@ from lisa_ros.model.vision import MaskFeatures
 class DenseHead(nn.Module):
     """Maps pyramid outputs to kind logits ``[B, K, h, w]`` at strides 4 and 16 and presence logits ``[B, N, K]``.
 
-    ``request_kinds`` tells the kind that a request means from its sentence state, without the image.
     ``kind_embeddings`` prompt the mask decoder before the language model can: the decoder learns with them to follow a
     prompt, and the language model learns to write prompts like them.
     """
 
-    def __init__(self, config: PyramidConfig, num_kinds: int, request_channels: int) -> None:
+    def __init__(self, config: PyramidConfig, num_kinds: int) -> None:
         super().__init__()
         fine, _, coarse = config.mask_channels
         self.fine = nn.Conv2d(fine, num_kinds, 1)
         self.coarse = nn.Conv2d(coarse, num_kinds, 1)
         self.presence = nn.Linear(config.token_channels, num_kinds)
-        self.request_kinds = nn.Linear(request_channels, num_kinds)
         self.kind_embeddings = nn.Embedding(num_kinds, coarse)
 
     def forward(self, tokens: Tensor, features: MaskFeatures) -> tuple[Tensor, Tensor, Tensor]:

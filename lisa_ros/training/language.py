@@ -11,7 +11,7 @@ from torch.nn import functional
 from lisa_ros.model.modeling import LisaModel
 from lisa_ros.model.text_processing import TabletopTextProcessor
 from lisa_ros.training.dense_head import DenseHead
-from lisa_ros.training.losses import IGNORE_INDEX, LossWeights, request_loss, text_loss
+from lisa_ros.training.losses import IGNORE_INDEX, LossWeights, text_loss
 from lisa_ros.training.packing import PackedBatch, Segment, pack
 from lisa_ros.training.tabletop import TabletopSample, stacked_pixels
 
@@ -33,22 +33,15 @@ class RequestBlur:
 
 @dataclass(slots=True)
 class ReadBatch:
-    """What a batch of answers came to: final-normed states and labels of ``T`` predicted tokens, and their image.
-
-    ``sentences`` are the sentence states ``[n, D]`` of the requests.
-    """
+    """What a batch of answers came to: final-normed states and labels of ``T`` predicted tokens, and their image."""
 
     states: Tensor
     labels: Tensor
     images: Tensor
-    sentences: Tensor
 
 
 class LanguageObjective(nn.Module):
-    """Words, and prompts like the embedding of the kind that they stand for; the eyes are frozen.
-
-    The sentence state of a request must tell its kind by itself, so that a new wording is not lost on the way.
-    """
+    """Words, and prompts like the embedding of the kind that they stand for; the eyes are frozen."""
 
     def __init__(
         self, model: LisaModel, text: TabletopTextProcessor, head: DenseHead, weights: LossWeights, blur: RequestBlur
@@ -57,7 +50,6 @@ class LanguageObjective(nn.Module):
         assert model.request_encoder is not None and model.pyramid is not None
         self.language_model, self.mm_projector = model.language_model, model.mm_projector
         self.request_encoder, self.text_hidden_fcs = model.request_encoder, model.text_hidden_fcs
-        self.request_kinds = head.request_kinds
         self.text, self.weights, self.blur = text, weights, blur
         self.tokens = model.config.tokens
         # In a tuple, because parts of the objective would be trained.
@@ -73,7 +65,7 @@ class LanguageObjective(nn.Module):
 
     def read(self, tokens: Tensor, samples: list[TabletopSample]) -> ReadBatch:
         """Run the language model over all requests and answers of a batch."""
-        packed, sentences = self._pack(tokens, samples)
+        packed = self._pack(tokens, samples)
         hidden_states = self.language_model.model(
             inputs_embeds=packed.inputs_embeds,
             position_ids=packed.position_ids,
@@ -81,32 +73,27 @@ class LanguageObjective(nn.Module):
             use_cache=False,
         ).last_hidden_state
         predicting = packed.labels != IGNORE_INDEX
-        images = torch.nonzero(predicting)[:, 0]
-        return ReadBatch(hidden_states[predicting], packed.labels[predicting], images, sentences)
+        return ReadBatch(hidden_states[predicting], packed.labels[predicting], torch.nonzero(predicting)[:, 0])
 
     def prompts(self, read: ReadBatch) -> Tensor:
         """Return the mask embeddings ``[n, C]`` of all ``[SEG]`` of a batch."""
         return self.text_hidden_fcs(read.states[read.labels == self.tokens.seg])
 
     def losses(self, read: ReadBatch, prompts: Tensor, samples: list[TabletopSample]) -> dict[str, Tensor]:
-        """Return the weighted losses of the words, of the prompts (distance to their kinds) and of the requests."""
+        """Return the weighted losses of the words and of the prompts' distance to the embeddings of their kinds."""
         kinds = [r.kind for sample in samples for r in sample.requests if "[SEG]" in r.answer]
-        head = self._frozen[1]
-        wanted = head.kind_embeddings(torch.tensor(kinds, dtype=torch.long)).detach()
-        asked = torch.tensor([r.kind for sample in samples for r in sample.requests], dtype=torch.long)
+        wanted = self._frozen[1].kind_embeddings(torch.tensor(kinds, dtype=torch.long)).detach()
         return {
-            "request": self.weights.request * request_loss(self.request_kinds(read.sentences), asked),
             "ce": self.weights.ce * text_loss(self.language_model.lm_head(read.states), read.labels),
             "prompt": self.weights.prompt * (functional.mse_loss(prompts, wanted) if kinds else prompts.sum()),
         }
 
-    def _pack(self, tokens: Tensor, samples: list[TabletopSample]) -> tuple[PackedBatch, Tensor]:
+    def _pack(self, tokens: Tensor, samples: list[TabletopSample]) -> PackedBatch:
         embed_tokens = self.language_model.get_input_embeddings()
         begin = embed_tokens(torch.tensor([[self.tokens.bos]])).expand(len(samples), -1, -1)
         self._read_new_requests({r.text for sample in samples for r in sample.requests})
         segments = [[self._segment(r.text, r.answer) for r in sample.requests] for sample in samples]
-        sentences = torch.stack([segment.request_states[0] for frame in segments for segment in frame])
-        return pack(torch.cat([begin, self.mm_projector(tokens)], dim=1), segments, embed_tokens), sentences
+        return pack(torch.cat([begin, self.mm_projector(tokens)], dim=1), segments, embed_tokens)
 
     def _read_new_requests(self, requests: set[str]) -> None:
         """Run the frozen request encoder over requests whose states are not kept yet, all in one batch."""

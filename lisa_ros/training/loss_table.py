@@ -12,7 +12,7 @@ class LossTable:
 
     def __init__(self, path: Path, first_step: int) -> None:
         self.path, self.first_step = path, first_step
-        self.columns = ("step", "seconds", "ce", "bce", "dice", "iou", "prompt", "request", "dense", "presence")
+        self.columns = ("step", "seconds", "ce", "bce", "dice", "iou", "prompt", "dense", "presence")
 
     def __enter__(self) -> LossTable:
         kept = []

@@ -12,7 +12,6 @@ DICE_SCALE = 1000.0
 DICE_EPSILON = 1e-6
 MASK_COUNT_EPSILON = 1e-8
 IGNORE_INDEX = -100
-LABEL_SMOOTHING = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,6 @@ class LossWeights:
     dense: float = 1.0
     presence: float = 0.1
     prompt: float = 1.0
-    request: float = 0.5
     foreground: float = 2.0
 
 
@@ -48,11 +46,6 @@ def dice_loss(mask_logits: Tensor, targets: Tensor) -> Tensor:
 def text_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy of ``[T, V]`` logits that predict the labels ``[T]``; ``IGNORE_INDEX`` labels do not count."""
     return functional.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX)
-
-
-def request_loss(kind_logits: Tensor, kinds: Tensor) -> Tensor:
-    """Smoothed cross entropy of the kind that each request means, ``[n, K]`` against ``[n]``; 0 is out of domain."""
-    return functional.cross_entropy(kind_logits.float(), kinds, label_smoothing=LABEL_SMOOTHING)
 
 
 def iou_loss(iou_predictions: Tensor, mask_logits: Tensor, targets: Tensor) -> Tensor:

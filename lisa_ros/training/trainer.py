@@ -53,8 +53,7 @@ class Trainer:
         self.processor: LisaProcessor = new_processor(settings.network, pretrained)
         self.model: LisaModel = new_model(self.processor.config, pretrained, settings.seed)
         vision = self.processor.config.vision
-        width = self.processor.config.language.hidden_size
-        self.head = DenseHead(vision, NUM_KINDS, width)  # type: ignore[arg-type]
+        self.head = DenseHead(vision, NUM_KINDS)  # type: ignore[arg-type]
         self.dense = DenseObjective(self.model, self.head, settings.losses)
         assert isinstance(self.processor.text, TabletopTextProcessor)
         self.joint = JointObjective(self.model, self.processor.text, self.dense, settings.losses, settings.blur)

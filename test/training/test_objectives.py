@@ -15,9 +15,7 @@ WEIGHTS = LossWeights()
 @pytest.fixture
 def dense(tiny_model):
     torch.manual_seed(0)
-    return DenseObjective(
-        tiny_model, DenseHead(tiny_model.config.vision, NUM_KINDS, tiny_model.config.language.hidden_size), WEIGHTS
-    )
+    return DenseObjective(tiny_model, DenseHead(tiny_model.config.vision, NUM_KINDS), WEIGHTS)
 
 
 @pytest.fixture
@@ -53,16 +51,14 @@ def masks_in(sample):
 def test_every_loss_has_a_name_and_a_finite_value(dense, joint, samples):
     eyes, all_of_it = dense(samples), joint(samples)
     assert set(eyes) == {"dense", "presence", "bce", "dice", "iou"}
-    assert set(all_of_it) == set(eyes) | {"ce", "prompt", "request"}
+    assert set(all_of_it) == set(eyes) | {"ce", "prompt"}
     assert all(value.ndim == 0 and torch.isfinite(value) and value >= 0 for value in (eyes | all_of_it).values())
 
 
 def test_weights_multiply_their_losses(tiny_model, tiny_text, dense, joint, samples):
-    doubled = LossWeights(ce=2, bce=4, dice=2, iou=0.4, dense=2, presence=0.2, prompt=2, request=1)
-    twice = JointObjective(tiny_model, tiny_text, DenseObjective(tiny_model, dense.head, doubled), doubled).eval()(
-        samples
-    )
-    for name, value in joint.eval()(samples).items():
+    doubled = LossWeights(ce=2, bce=4, dice=2, iou=0.4, dense=2, presence=0.2, prompt=2)
+    twice = JointObjective(tiny_model, tiny_text, DenseObjective(tiny_model, dense.head, doubled), doubled)(samples)
+    for name, value in joint(samples).items():
         assert twice[name].item() == pytest.approx(2 * value.item(), rel=1e-5)
 
 
@@ -80,7 +76,7 @@ def test_the_joint_loss_teaches_every_part_but_the_frozen_bert(joint, samples):
         "request_encoder.token_projection",
     ):
         assert any(name.startswith(part) for name in names), part
-    assert all(name.startswith(("fine", "coarse", "presence", "request")) for name in reached(joint.dense.head))
+    assert all(name.startswith(("fine", "coarse", "presence")) for name in reached(joint.dense.head))
     assert not any(value.requires_grad for value in joint.model.request_encoder.bert.parameters())
     assert not any(value.grad is not None for value in joint.model.request_encoder.bert.parameters())
 
@@ -127,9 +123,7 @@ def test_steps_on_one_frame_teach_the_decoder_to_follow_its_prompt(tiny_model, f
     torch.manual_seed(0)
     sample = make_dataset(frames, requests_per_frame=8, masks_per_frame=4)[0]
     masks_only = LossWeights(dense=0.0, presence=0.0, iou=0.0)
-    objective = DenseObjective(
-        tiny_model, DenseHead(tiny_model.config.vision, NUM_KINDS, tiny_model.config.language.hidden_size), masks_only
-    )
+    objective = DenseObjective(tiny_model, DenseHead(tiny_model.config.vision, NUM_KINDS), masks_only)
     learned = [value for value in objective.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=1e-2)
     first = total(objective([sample])).item()
@@ -153,7 +147,7 @@ def test_frames_about_which_nothing_present_is_asked_cost_no_masks(dense, joint,
             request.answer, request.mask = "I do not see that here [REJ].", None
     assert set(dense(samples)) == {"dense", "presence"}
     losses = joint(samples)
-    assert set(losses) == {"dense", "presence", "ce", "prompt", "request"} and losses["prompt"].item() == 0.0
+    assert set(losses) == {"dense", "presence", "ce", "prompt"} and losses["prompt"].item() == 0.0
     total(losses).backward()
 
 
