@@ -19,9 +19,9 @@ from lisa_ros.model.processing import TextProcessor
 class AnswerInTheMaking:
     """Generates the answer to one request about one view.
 
-    The eyes overrule the words: where the first mask of an answer comes out empty and the checkpoint knows how to say
-    that something is not there, the answer is written again as a refusal. Such a checkpoint's words are held back until
-    its first mask or refusal.
+    The eyes overrule the words: where the first mask of an answer is empty or scores too little, and the checkpoint
+    knows how to say that something is not there, the answer is written again as a refusal. Such a checkpoint's words
+    are held back until its first mask or refusal.
     """
 
     def __init__(self, text: TextProcessor, view: LisaView, request: Request) -> None:
@@ -82,7 +82,7 @@ class AnswerInTheMaking:
         for step in steps:
             if step.token == tokens.seg:
                 found = self._decode(step.hidden_state, step.probability)
-                if not found.area and not self.objects and self.text.refusal_ids:
+                if not self._is_accepted(found) and not self.objects and self.text.refusal_ids:
                     return True
                 self.objects.append(found)
                 yield MaskReady(found)
@@ -91,6 +91,9 @@ class AnswerInTheMaking:
                 yield from self._new_words()
         yield from self._new_words()
         return False
+
+    def _is_accepted(self, found: SegmentedObject) -> bool:
+        return bool(found.area) and found.score >= self.model.config.acceptance.least_score
 
     def _refuse(self, cache: DynamicCache) -> Iterator[Event]:
         """Begin the answer with the words of a refusal and let the model go on."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lisa_ros.answers import SegmentedObject, box_of
 from lisa_ros.engine.view import LisaView
+from lisa_ros.model.configuration import AcceptanceConfig
 
 STABILITY_OFFSET = 1.0
 """Logits by which the threshold is moved up and down for the stability, as in SAM's mask generator."""
@@ -19,7 +22,7 @@ def decode_object(view: LisaView, hidden_state: Tensor, label: str, seg_probabil
     model = view.model
     low_res_masks, iou_predictions = model.decode_masks(view.mask_features(), model.project_seg(hidden_state[None]))
     logits = model.postprocess_masks(low_res_masks, view.images.resized_sizes[0], view.size)[0]
-    mask = (logits > 0).cpu().numpy()
+    mask = accepted((logits > 0).cpu().numpy(), model.config.acceptance)
     predicted_iou = float(iou_predictions[0, 0].float().clamp(0.0, 1.0))
     stability = mask_stability(low_res_masks[0, 0])
     return SegmentedObject(
@@ -31,6 +34,17 @@ def decode_object(view: LisaView, hidden_state: Tensor, label: str, seg_probabil
         predicted_iou=predicted_iou,
         stability=stability,
     )
+
+
+def accepted(mask: NDArray[np.bool_], acceptance: AcceptanceConfig) -> NDArray[np.bool_]:
+    """Return a bool ``[H, W]`` mask without specks, empty when too little of it is left."""
+    if acceptance.smallest_component > 0.0 and mask.any():
+        _, components, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        areas = statistics[:, cv2.CC_STAT_AREA]
+        kept = areas >= acceptance.smallest_component * areas[1:].max()
+        kept[0] = False
+        mask = kept[components]
+    return mask if mask.mean() >= acceptance.smallest_mask else np.zeros_like(mask)
 
 
 def mask_stability(logits: Tensor) -> float:

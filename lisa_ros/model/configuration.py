@@ -159,6 +159,25 @@ class MaskDecoderConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptanceConfig:
+    """Which masks count as found; the default accepts every pixel, as the reference does.
+
+    Components smaller than ``smallest_component`` of the largest one are dropped, then masks smaller than
+    ``smallest_mask`` of the image are emptied. A checkpoint that can refuse does so where its first mask is empty or
+    scores less than ``least_score``. All three lie in [0, 1].
+    """
+
+    smallest_component: float = 0.0
+    smallest_mask: float = 0.0
+    least_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0.0 <= value <= 1.0:
+                raise ConfigurationError(f"acceptance.{name} is {value}; it must lie in [0, 1].")
+
+
+@dataclass(frozen=True, slots=True)
 class RequestEncoderConfig:
     """A frozen BERT whose token states enter the language model in place of plain word embeddings."""
 
@@ -202,6 +221,7 @@ class LisaConfig:
     tokens: TokenConfig
     mask_decoder: MaskDecoderConfig = field(default_factory=MaskDecoderConfig)
     request_encoder: RequestEncoderConfig | None = None
+    acceptance: AcceptanceConfig = field(default_factory=AcceptanceConfig)
     projector: str = "linear"
     conversation: str = "llava_v1"
     field_of_view: str = "crop"
@@ -278,5 +298,6 @@ PARTS: dict[str, type] = {
     "mask_decoder": MaskDecoderConfig,
     "request_encoder": RequestEncoderConfig,
     "tokens": TokenConfig,
+    "acceptance": AcceptanceConfig,
 }
 """The parts of ``LisaConfig`` of which there is one kind."""

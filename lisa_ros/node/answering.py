@@ -20,6 +20,9 @@ from lisa_ros.node.parameters import Parameters
 from lisa_ros.node.publishing import MAX_OBJECTS, Publishers
 from lisa_ros.segmenter import Segmenter, View
 
+FIRST_IMAGE_SECONDS = 1.0
+"""How long a query waits for the very first image: it may come right after the network is loaded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -111,7 +114,7 @@ class Answerer:
             self._reports.failure(query.id, query.text, explained, header)
 
     def _current_frame(self, timeout: float) -> Frame:
-        frame = self._frames.get()
+        frame = self._frames.wait(FIRST_IMAGE_SECONDS)
         if frame is not None and (not timeout or frame.age <= timeout):
             return frame
         came = f"the last image arrived {frame.age:.1f} s ago" if frame else "no image has arrived"

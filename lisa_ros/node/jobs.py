@@ -33,19 +33,27 @@ class LatestFrame:
 
     def __init__(self) -> None:
         self._frame: Frame | None = None
+        self._arrived = threading.Event()
         self.received_count = 0
 
     def put(self, message: Any) -> None:
         """Keep this message in place of the one before."""
         self._frame = Frame(message)
         self.received_count += 1
+        self._arrived.set()
 
     def get(self) -> Frame | None:
         """Return the newest frame, ``None`` when there has been none since the last ``clear``."""
         return self._frame
 
+    def wait(self, timeout: float) -> Frame | None:
+        """Return the newest frame; where there has been none yet, wait up to ``timeout`` seconds for the first."""
+        self._arrived.wait(timeout)
+        return self._frame
+
     def clear(self) -> None:
         """Forget the frame."""
+        self._arrived.clear()
         self._frame = None
 
 

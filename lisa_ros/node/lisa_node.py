@@ -12,6 +12,7 @@ import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
@@ -229,6 +230,11 @@ def main(args: list[str] | None = None) -> int:
         node.start()
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except rclpy_implementation.RCLError:
+        if rclpy.ok():
+            raise
+        # A signal ended the context between two waits of the executor.
         return 0
     except ParameterError as error:
         print(f"lisa_node: {error}", file=sys.stderr)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lisa_ros.engine.masks import decode_object, mask_stability
+from lisa_ros.engine.masks import accepted, decode_object, mask_stability
 from lisa_ros.engine.view import LisaView
+from lisa_ros.model.configuration import AcceptanceConfig
 from lisa_ros.model.image_processing import ImageProcessor
 
 
@@ -37,3 +38,13 @@ def test_a_predicted_iou_beyond_one_counts_as_one(tiny_model):
         tiny_model, ImageProcessor(tiny_model.config)(np.zeros((64, 96, 3), np.uint8)), torch.tensor([1]), {}
     )
     assert decode_object(view, torch.zeros(48), "", 1.0).predicted_iou == 1.0
+
+
+def test_specks_and_masks_of_almost_nothing_are_not_accepted():
+    mask = np.zeros((60, 80), bool)
+    mask[10:30, 10:40], mask[50:52, 70:73], mask[40:50, 5:15] = True, True, True
+    cleaned = accepted(mask, AcceptanceConfig(smallest_component=0.1))
+    assert cleaned[10:30, 10:40].all() and cleaned[40:50, 5:15].all() and cleaned.sum() == 600 + 100
+    assert (accepted(mask, AcceptanceConfig()) == mask).all(), "the default accepts every pixel"
+    assert not accepted(mask, AcceptanceConfig(smallest_mask=0.2)).any()
+    assert not accepted(np.zeros((4, 4), bool), AcceptanceConfig(0.1, 0.1)).any()

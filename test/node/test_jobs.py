@@ -108,3 +108,15 @@ def test_stopping_says_when_the_job_does_not_end():
     assert worker.stop(timeout=0.01) == (False, [])
     release.set()
     assert worker.stop(timeout=10) == (True, [])
+
+
+def test_a_query_waits_for_the_first_frame_only():
+    frames = LatestFrame()
+    assert frames.wait(0.01) is None
+    threading.Timer(0.05, frames.put, ["first"]).start()
+    first = frames.wait(5.0)
+    assert first is not None and first.message == "first"
+    frames.put("second")
+    assert frames.wait(5.0).message == "second"
+    frames.clear()
+    assert frames.wait(0.01) is None
