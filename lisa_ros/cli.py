@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib import import_module
 
 COMMANDS = {
@@ -28,8 +29,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _first_word(arguments: list[str] | None) -> str | None:
-    import sys
-
     words = sys.argv[1:] if arguments is None else arguments
     return next((word for word in words if not word.startswith("-")), None)
 

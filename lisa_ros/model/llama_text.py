@@ -103,6 +103,8 @@ class LlamaTextProcessor:
 
     def __init__(self, tokenizer: LlamaTokenizer, config: LisaConfig) -> None:
         self.tokenizer, self.config = tokenizer, config
+        # Official checkpoints have no fixed way to say that something is not there.
+        self.refusal_ids: list[int] = []
         tokens = config.tokens
         expected = {"[SEG]": tokens.seg, "<im_start>": tokens.image_start, "<im_end>": tokens.image_end}
         expected |= {"<s>": tokens.bos, "</s>": tokens.eos}
@@ -144,11 +146,6 @@ class LlamaTextProcessor:
             else:
                 parts[-1].append(token)
         return parts
-
-    @property
-    def refusal_ids(self) -> list[int]:
-        """Nothing: official checkpoints have no fixed way to say that something is not there."""
-        return []
 
     def label(self, token_ids: list[int]) -> str:
         """Return the empty name: official answers do not name their masks in a fixed form."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lisa_ros.model.configuration import ClipVisionConfig, LisaConfig, PyramidConfig
+from lisa_ros.model.configuration import LisaConfig, PyramidConfig
 from lisa_ros.model.request_encoder import RequestEncoder
 from lisa_ros.model.sam import (
     build_image_encoder,
@@ -238,9 +238,3 @@ def _build_projector(kind: str, channels_in: int, channels_out: int) -> nn.Modul
     if kind == "linear":
         return nn.Linear(channels_in, channels_out)
     return nn.Sequential(nn.Linear(channels_in, channels_out), nn.GELU(), nn.Linear(channels_out, channels_out))
-
-
-def num_image_tokens(config: LisaConfig) -> int:
-    """Return how many positions the image takes in the language model."""
-    vision: ClipVisionConfig | PyramidConfig = config.vision
-    return vision.num_image_tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -32,10 +32,8 @@ class PromptInputs:
 class TextProcessor(Protocol):
     """Text in, ids out and back, for one kind of checkpoint."""
 
-    @property
-    def refusal_ids(self) -> list[int]:
-        """Ids that begin an answer about something that is not there; empty when the checkpoint has no such answer."""
-        ...
+    refusal_ids: list[int]
+    """Ids that begin an answer about something that is not there; empty when the checkpoint has no such answer."""
 
     def prompt(self, request: str) -> PromptInputs:
         """Prepare one request for the language model."""
@@ -99,7 +97,3 @@ def spaced_like_print(text: str) -> str:
     for mark in ".,:;?!":
         text = text.replace(f" {mark}", mark)
     return text.rstrip(f" {UNFINISHED_CHARACTER}").lstrip(" .,:;?!")
-
-
-Tokenizer = Any
-"""A transformers tokenizer; the library ships no types for it."""

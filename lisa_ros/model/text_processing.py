@@ -19,6 +19,7 @@ REQUEST_TOKENIZER_FILE = "request_tokenizer.json"
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<answer>", "[SEG]", "[REJ]")
 """Ids 0 to 5 of the embedded checkpoint's vocabulary."""
 REFUSAL = "I see no"
+"""How every answer about a known kind that is absent begins."""
 NAME = re.compile(r"\b(?:is|are|see no) (?:the )?(.+?)\s*(?:here)?$")
 
 
@@ -44,6 +45,7 @@ class TabletopTextProcessor:
         self.request_tokenizer.no_padding()
         self.request_tokenizer.enable_truncation(config.request_encoder.max_request_tokens)
         self.answer_start: int = SPECIAL_TOKENS.index("<answer>")
+        self.refusal_ids: list[int] = answer_tokenizer.encode(REFUSAL, add_special_tokens=False).ids
         for token, expected in (
             ("<answer>", self.answer_start),
             ("[SEG]", config.tokens.seg),
@@ -72,11 +74,6 @@ class TabletopTextProcessor:
     def answer_ids(self, answer: str) -> list[int]:
         """Return the ids of an answer with its ``[SEG]`` or ``[REJ]``, and the end token."""
         return [*self.answer_tokenizer.encode(answer, add_special_tokens=False).ids, self.config.tokens.eos]
-
-    @property
-    def refusal_ids(self) -> list[int]:
-        """Ids of "I see no", with which every answer about a known kind that is absent begins."""
-        return list(self.answer_tokenizer.encode(REFUSAL, add_special_tokens=False).ids)
 
     def words(self, token_ids: list[int]) -> str:
         """Return what a user reads of an answer."""

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lisa_ros.model.modeling import IMAGE_TOKEN, REQUEST_TOKEN, num_image_tokens
+from lisa_ros.model.modeling import IMAGE_TOKEN, REQUEST_TOKEN
 from lisa_ros.model.sam import sam_modeling
 
 
@@ -28,7 +28,7 @@ def test_a_placeholder_without_states_and_states_without_a_placeholder_are_error
 
 
 def test_the_image_takes_as_many_positions_as_the_configuration_says(tiny_model, golden_model):
-    assert (num_image_tokens(tiny_model.config), num_image_tokens(golden_model.config)) == (6, 256)
+    assert (tiny_model.config.vision.num_image_tokens, golden_model.config.vision.num_image_tokens) == (6, 256)
 
 
 @torch.inference_mode()
