@@ -31,8 +31,16 @@ class Mode(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One request and the answer to it as the model writes it, ``[SEG]`` included; several make a conversation."""
+
+    request: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One request in plain words.
+    """One request in plain words, after the turns about the same image that it follows (``history``).
 
     Raises ``ValueError`` with one sentence for the user when the text is empty, blank or longer than
     ``MAX_REQUEST_CHARACTERS``, or when ``max_new_tokens`` is not positive.
@@ -41,6 +49,7 @@ class Request:
     text: str
     mode: Mode = Mode.AUTO
     max_new_tokens: int = 64
+    history: tuple[Turn, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.text.strip():
@@ -79,7 +88,11 @@ class SegmentedObject:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer to one request; ``timings`` maps a stage name to milliseconds."""
+    """The whole answer to one request; ``timings`` maps a stage name to milliseconds.
+
+    ``words`` are for people; ``transcript`` is what the model wrote, ``[SEG]`` included, for the ``history`` of a
+    request that follows.
+    """
 
     verdict: Verdict
     words: str
@@ -87,6 +100,7 @@ class Answer:
     timings: dict[str, float] = field(default_factory=dict)
     model: str = ""
     error: str = ""
+    transcript: str = ""
 
 
 @dataclass(frozen=True, slots=True)

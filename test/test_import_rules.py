@@ -15,20 +15,34 @@ ROOMS: dict[str, set[str]] = {
     "scripted": {"answers", "segmenter"},
     "geometry": {"answers"},
     "simulation": {"answers", "geometry"},
-    "model": set(),
+    "datasets": {"answers"},
+    "model": {"answers"},
+    "conversion": {"model"},
     "engine": {"answers", "segmenter", "geometry", "model"},
-    "training": {"answers", "segmenter", "geometry", "simulation", "model", "engine"},
-    "evaluation": {"answers", "segmenter", "geometry", "simulation", "model", "engine"},
+    "evaluation": {"answers", "segmenter", "geometry", "simulation", "datasets", "model", "model_folder", "engine"},
+    "training": {"answers", "segmenter", "geometry", "simulation", "datasets", "model", "engine", "evaluation"},
+    "two_stage": {"answers", "segmenter"},
+    "doctor": {"answers", "segmenter", "model_folder", "model", "conversion"},
     "model_folder": {"segmenter"},
     "node": {"answers", "segmenter", "geometry", "model_folder", *INTERFACES},
     "node.demo": {"answers", "segmenter", "geometry", "simulation", "evaluation", "node", *INTERFACES},
     "ask": {"answers", "segmenter", "model_folder"},
-    "cli": {"answers", "segmenter", "ask", "simulation", "training", "evaluation"},
+    "cli": {"answers", "segmenter", "ask", "simulation", "training", "evaluation", "conversion", "doctor"},
 }
 """Room -> the other rooms that it may import."""
 
 ROS_SIDE = {"node", "node.demo"}
-FREE_OF_TORCH = {"answers", "segmenter", "scripted", "model_folder", "geometry", "simulation", "ask", "cli"} | ROS_SIDE
+FREE_OF_TORCH = {
+    "answers",
+    "segmenter",
+    "scripted",
+    "model_folder",
+    "geometry",
+    "simulation",
+    "datasets",
+    "ask",
+    "cli",
+} | ROS_SIDE
 TORCH = {"torch", "torchvision", "transformers", "tokenizers", "safetensors", "segment_anything", "bitsandbytes"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

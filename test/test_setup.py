@@ -71,7 +71,7 @@ def refusal(checkout: Path, programs: Path, *options: str, **environment: str) -
 def test_help_explains_every_option(checkout: Path, programs: Path) -> None:
     code, printed, complaint = setup(checkout, programs, "--help")
     assert (code, complaint) == (0, "")
-    assert all(option in printed for option in ("--cpu", "--cuda", "--simulation", "PYTHON="))
+    assert all(option in printed for option in ("--cpu", "--cuda", "--simulation", "--training", "PYTHON="))
 
 
 def test_unknown_option(checkout: Path, programs: Path) -> None:

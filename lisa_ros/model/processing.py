@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lisa_ros.answers import Turn
 from lisa_ros.model.configuration import LisaConfig
 from lisa_ros.model.image_processing import ImageProcessor
 from lisa_ros.model.modeling import ImageInputs, RequestInputs
@@ -29,14 +31,42 @@ class PromptInputs:
     request: RequestInputs | None = None
 
 
+@dataclass(slots=True)
+class ConversationInputs:
+    """One whole conversation, prepared for training.
+
+    ``input_ids`` ``[L]`` hold the placeholders; ``labels`` ``[L]`` are the ids that have to be written, each at its own
+    position in ``input_ids`` (a loss shifts them), and ``IGNORE_INDEX`` everywhere else.
+    """
+
+    input_ids: Tensor
+    labels: Tensor
+    request: RequestInputs | None = None
+
+
+IGNORE_INDEX = -100
+"""The label of a position that no loss counts."""
+
+
 class TextProcessor(Protocol):
     """Text in, ids out and back, for one kind of checkpoint."""
 
     refusal_ids: list[int]
     """Ids that begin an answer about something that is not there; empty when the checkpoint has no such answer."""
 
-    def prompt(self, request: str) -> PromptInputs:
-        """Prepare one request for the language model."""
+    def prompt(self, request: str, history: Sequence[Turn] = ()) -> PromptInputs:
+        """Prepare one request for the language model, user text neutralised, after the turns that it follows.
+
+        Raises ``ValueError`` with one sentence when the checkpoint answers single requests only and there is a history.
+        """
+        ...
+
+    def conversation(self, turns: Sequence[Turn]) -> ConversationInputs:
+        """Prepare a conversation about one image for training; its texts are trusted and may hold special tokens."""
+        ...
+
+    def transcript(self, token_ids: list[int]) -> str:
+        """Return an answer as a later turn quotes it: ``[SEG]`` included, other special tokens left out."""
         ...
 
     def words(self, token_ids: list[int]) -> str:

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lisa_ros.model.modeling import LisaModel
+from lisa_ros.model.processing import IGNORE_INDEX
 from lisa_ros.model.text_processing import TabletopTextProcessor
 from lisa_ros.training.dense_head import DenseHead
-from lisa_ros.training.losses import IGNORE_INDEX, LossWeights, text_loss
+from lisa_ros.training.losses import LossWeights, text_loss
 from lisa_ros.training.packing import PackedBatch, Segment, pack
 from lisa_ros.training.tabletop import TabletopSample, stacked_pixels
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lisa_ros.model.processing import IGNORE_INDEX
+
 DICE_SCALE = 1000.0
 DICE_EPSILON = 1e-6
 MASK_COUNT_EPSILON = 1e-8
-IGNORE_INDEX = -100
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lisa_ros.training.losses import IGNORE_INDEX
+from lisa_ros.model.processing import IGNORE_INDEX
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""From published checkpoints to checkpoint folders of this package; torch, no ROS."""
