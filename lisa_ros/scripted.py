@@ -60,7 +60,8 @@ class ScriptedSegmenter:
 
     def _say(self, words: str, verdict: Verdict, objects: tuple[SegmentedObject, ...] = ()) -> Iterator[Event]:
         yield TextDelta(words)
-        yield Finished(Answer(verdict, words, objects, {"total": 1000.0 * self.delay}, self.name))
+        timings = {"total": 1000.0 * self.delay}
+        yield Finished(Answer(verdict, words, objects, timings, self.name, transcript=words))
 
     def close(self) -> None:
         """Nothing to free."""

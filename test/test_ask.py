@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from lisa_ros.answers import Turn
 from lisa_ros.cli import main
+from lisa_ros.scripted import ScriptedSegmenter
 from lisa_ros.segmenter import BACKENDS
 
 RGB = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
@@ -43,6 +45,37 @@ def test_an_answer_is_its_words_its_verdict_and_its_masks(ask, picture):
     assert words == "It is the rectangle in the middle."
     assert verdict == "verdict: found, 0 ms"
     assert mask == "mask: rectangle, box [30, 20, 60, 40], 600 pixels, score 1.00"
+
+
+def test_further_requests_continue_the_conversation(ask, picture, monkeypatch):
+    asked = []
+
+    def listen(self, view, request, answering=ScriptedSegmenter.ask):
+        asked.append(request)
+        return answering(self, view, request)
+
+    monkeypatch.setattr(ScriptedSegmenter, "ask", listen)
+    code, lines, _ = ask(picture, "what is in the middle", "--then", "hello", "--then", "a unicorn")
+    assert code == 0
+    assert [line for line in lines if line.endswith(".")] == [
+        "It is the rectangle in the middle.",
+        "Hello.",
+        "There is no unicorn here.",
+    ]
+    first, second = Turn("what is in the middle", "It is the rectangle in the middle."), Turn("hello", "Hello.")
+    assert [request.history for request in asked] == [(), (first,), (first, second)]
+
+
+def test_an_answer_that_failed_is_one_sentence_and_exit_1(tiny_model, tiny_text, picture, tmp_path, capsys):
+    from lisa_ros.model.processing import LisaProcessor
+
+    tiny_model.save_pretrained(tmp_path / "tiny")
+    LisaProcessor(tiny_text.config, tiny_text).save_pretrained(tmp_path / "tiny")
+    options = ["--model", str(tmp_path / "tiny"), "--device", "cpu", "--mask", str(tmp_path / "mask.png")]
+    assert main(["ask", str(picture), "the knife", "--then", "and the cup", *options]) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("lisa ask: ") and complaint.count("\n") == 1
+    assert not (tmp_path / "mask.png").exists()
 
 
 def test_the_pictures_show_the_mask(ask, picture, tmp_path):

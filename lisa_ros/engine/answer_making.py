@@ -10,10 +10,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from lisa_ros.answers import Answer, Event, Finished, MaskReady, Mode, Request, SegmentedObject, TextDelta, Verdict
-from lisa_ros.engine.decoding import Step, extend, greedy_steps, predict
+from lisa_ros.engine.decoding import NotFiniteError, Step, extend, greedy_steps, predict
 from lisa_ros.engine.masks import decode_object
 from lisa_ros.engine.view import LisaView, milliseconds_since
-from lisa_ros.model.processing import TextProcessor
+from lisa_ros.model.processing import PromptError, PromptInputs, TextProcessor
 
 
 class AnswerInTheMaking:
@@ -30,36 +30,51 @@ class AnswerInTheMaking:
         self.words = ""
         self.objects: list[SegmentedObject] = []
         self.refused = False
+        self.error = ""
         self.started = time.perf_counter()
         self.timings: dict[str, float] = {}
 
     def events(self) -> Iterator[Event]:
-        """Yield the events of the answer, ``Finished`` last."""
+        """Yield the events of the answer, ``Finished`` last; an answer that cannot be given is ``FAILED``."""
         looked = set(self.view.timings)
+        try:
+            yield from self._answer(self.text.prompt(self.request.text, self.request.history))
+        except (PromptError, NotFiniteError) as error:
+            self.objects.clear()
+            self.error = str(error)
+        looked_now = {name: value for name, value in self.view.timings.items() if name not in looked}
+        self.timings = looked_now | self.timings | {"total": milliseconds_since(self.started)}
+        yield Finished(self._finished())
+
+    def _answer(self, prompt: PromptInputs) -> Iterator[Event]:
         cache = self.view.prefix().cache
-        hidden_state = self._read_request(cache)
+        hidden_state = self._read_request(prompt, cache)
         if self.request.mode is Mode.MASK_FIRST:
             yield from self._force_mask(hidden_state)
         else:
             yield from self._generate(hidden_state, cache)
-        looked_now = {name: value for name, value in self.view.timings.items() if name not in looked}
-        self.timings = looked_now | self.timings | {"total": milliseconds_since(self.started)}
-        name = self.model.config.name
-        yield Finished(Answer(self._verdict(), self.words, tuple(self.objects), self.timings, name))
 
     @torch.inference_mode()
-    def _read_request(self, cache: DynamicCache) -> Tensor:
+    def _read_request(self, prompt: PromptInputs, cache: DynamicCache) -> Tensor:
         """Run the request after the image; returns the state that predicts the first token of the answer."""
         started = time.perf_counter()
-        prompt, device = self.text.prompt(self.request.text), self.model.device
-        states = None
+        device, states = self.model.device, None
         if prompt.request is not None and self.model.request_encoder is not None:
             request_ids, mask = prompt.request.input_ids.to(device), prompt.request.attention_mask.to(device)
             states = self.model.request_encoder(request_ids, mask)[0]
         embeddings, _ = self.model.embed(prompt.request_ids.to(device), request_states=states)
+        self._require_room(cache.get_seq_length() + embeddings.shape[1])
         hidden_state = extend(self.model, embeddings, cache)[-1]
         self.timings["read_request"] = milliseconds_since(started)
         return hidden_state
+
+    def _require_room(self, positions: int) -> None:
+        limit = self.model.config.language.max_position_embeddings
+        if positions + self.request.max_new_tokens > limit:
+            raise PromptError(
+                f"The conversation takes {positions} positions and its answer up to {self.request.max_new_tokens} more, "
+                f"but this checkpoint was made for {limit}; begin a new conversation or ask for fewer new tokens."
+            )
 
     def _force_mask(self, hidden_state: Tensor) -> Iterator[Event]:
         """Teacher-force ``[SEG]`` as the first token, as the paper's evaluation does."""
@@ -115,8 +130,21 @@ class AnswerInTheMaking:
         self.timings.setdefault("to_first_mask", milliseconds_since(self.started))
         return found
 
+    def _finished(self) -> Answer:
+        return Answer(
+            verdict=self._verdict(),
+            words=self.words,
+            objects=tuple(self.objects),
+            timings=self.timings,
+            model=self.model.config.name,
+            error=self.error,
+            transcript=self.text.transcript(self.token_ids),
+        )
+
     def _verdict(self) -> Verdict:
         """``[SEG]`` with pixels is found; ``[REJ]`` or only empty masks is not present; neither is words only."""
+        if self.error:
+            return Verdict.FAILED
         if any(found.area for found in self.objects):
             return Verdict.FOUND
         if self.objects or self.refused or self.model.config.tokens.rejection in self.token_ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,19 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from lisa_ros.model.modeling import LisaModel
+
+
+class NotFiniteError(ArithmeticError):
+    """The network computed infinity or NaN, of which no word and no mask can be made; the message is one sentence."""
+
+
+def require_finite(values: Tensor, part: str) -> None:
+    """Raise ``NotFiniteError`` unless all values are finite; ``part`` names what computed them."""
+    if not bool(torch.isfinite(values).all()):
+        raise NotFiniteError(
+            f"The {part} computed values that are not finite in {str(values.dtype).removeprefix('torch.')}; "
+            "load the checkpoint with dtype bfloat16 or float32, or copy it again if it is damaged."
+        )
 
 
 @dataclass(slots=True)
@@ -47,10 +61,12 @@ def extend(model: LisaModel, embeddings: Tensor, cache: DynamicCache) -> Tensor:
 
 @torch.inference_mode()
 def predict(model: LisaModel, hidden_state: Tensor) -> Step:
-    """Return the most probable token after one final-normed hidden state ``[D]``."""
+    """Return the most probable token after one final-normed hidden state ``[D]``; raises ``NotFiniteError``."""
     logits = model.language_model.lm_head(hidden_state)
     token = int(logits.argmax())
     probability = float(torch.softmax(logits.float(), dim=-1)[token])
+    if math.isnan(probability):
+        require_finite(logits, "language model")
     return Step(token, probability, hidden_state, logits)
 
 

@@ -39,18 +39,22 @@ class LisaSegmenter:
         quantization: str = "none",
         threads: int = 0,
     ) -> LisaSegmenter:
-        """Load a checkpoint folder.
+        """Load a checkpoint folder or hub id.
 
         ``device`` "auto" is CUDA when there is one; ``dtype`` "auto" is bfloat16 on CUDA and float32 on a CPU;
-        ``threads`` 0 leaves the number of CPU threads to torch. Raises ``SegmenterError`` with one sentence.
+        ``quantization`` "8bit" or "4bit" shrinks the language model, see ``LisaModel.from_pretrained``; ``threads`` 0
+        leaves the number of CPU threads to torch. Raises ``SegmenterError`` with one sentence.
         """
-        if quantization != "none":
-            raise SegmenterError(f"quantization is {quantization!r}; this release loads 'none' only.")
         if threads:
             torch.set_num_threads(threads)
         chosen_device = _device(device)
         try:
-            network = LisaModel.from_pretrained(model, dtype=_dtype(dtype, chosen_device), device=chosen_device)
+            network = LisaModel.from_pretrained(
+                model,
+                dtype=_dtype(dtype, chosen_device),
+                device=chosen_device,
+                quantization=None if quantization == "none" else quantization,
+            )
             return cls(network, LisaProcessor.from_pretrained(model))
         except (CheckpointError, ConfigurationError) as error:
             raise SegmenterError(str(error)) from error
@@ -58,7 +62,7 @@ class LisaSegmenter:
     def look(self, rgb: NDArray[np.uint8]) -> LisaView:
         """Take one image, uint8 RGB ``[H, W, 3]``; nothing of the network runs until it is asked about."""
         started = time.perf_counter()
-        images = self.processor.image(rgb).to(self.model.device, self.model.dtype)
+        images = self.processor.image(rgb).to(self.model.device, self.model.dtype, self.model.mask_dtype)
         return LisaView(self.model, images, self.prefix_ids, {"prepare": milliseconds_since(started)})
 
     def ask(self, view: LisaView, request: Request) -> Iterator[Event]:

@@ -1,98 +1,28 @@
-"""Text of the official checkpoints: LLaVA's prompts in the pieces of Llama's SentencePiece model.
-
-The checkpoints were trained with the slow ``LlamaTokenizer`` of transformers 4.31. What later versions do around added
-tokens differs from it, so its few rules are followed here, on SentencePiece itself.
-"""
+"""Text of the official checkpoints: LLaVA's conversations in the tokens of Llama."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from sentencepiece import SentencePieceProcessor
+import torch
 
-from lisa_ros.model.checkpoints import CheckpointError
+from lisa_ros.answers import Turn
+from lisa_ros.model.checkpoint_folder import CheckpointError
 from lisa_ros.model.configuration import LisaConfig
-from lisa_ros.model.conversation import IMAGE_PLACEHOLDER, llava_prompt, neutralised
+from lisa_ros.model.conversation import (
+    IMAGE_PLACEHOLDER,
+    REJECTION,
+    llava_prompt,
+    llava_texts,
+    neutralised,
+    neutralised_answer,
+    reserved_with,
+    transcript_of,
+)
+from lisa_ros.model.llama_tokenizer import LlamaTokenizer
 from lisa_ros.model.modeling import IMAGE_TOKEN
-from lisa_ros.model.processing import PromptInputs, ids, spaced_like_print
-
-PIECES_FILE = "tokenizer.model"
-ADDED_TOKENS_FILE = "added_tokens.json"
-TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
-WORD_START = "▁"
-
-
-class LlamaTokenizer:
-    """Text to ids and back.
-
-    ``added`` maps the tokens that are not in the SentencePiece model to their ids; whitespace on both sides of one
-    belongs to it. ``legacy`` says what follows an added token: the start of a word (transformers' legacy behaviour),
-    or whatever is left of its first piece without the word start, often an unknown piece (LLaVA-1.5, LISA++).
-    """
-
-    def __init__(self, pieces: SentencePieceProcessor, added: Mapping[str, int], *, legacy: bool) -> None:
-        self.pieces, self.added, self.legacy = pieces, dict(added), legacy
-        control = {pieces.id_to_piece(token): token for token in (pieces.unk_id(), pieces.bos_id(), pieces.eos_id())}
-        self.special = control | self.added
-        longest_first = sorted(self.special, key=len, reverse=True)
-        self._at_special = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
-
-    @classmethod
-    def from_folder(cls, folder: Path) -> LlamaTokenizer:
-        """Read the tokenizer files of a checkpoint folder; raises ``CheckpointError``."""
-        settings = _read_json(folder / TOKENIZER_CONFIG_FILE)
-        added = _added_tokens(settings, folder)
-        path = folder / PIECES_FILE
-        try:
-            pieces = SentencePieceProcessor(model_proto=path.read_bytes())
-        except (OSError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{path} cannot be read as a SentencePiece model ({error}); copy it again."
-            ) from error
-        added = {text: token for text, token in added.items() if token >= pieces.get_piece_size()}
-        return cls(pieces, added, legacy=settings.get("legacy") is not False)
-
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a text, the begin token first and every ``<image>`` as ``IMAGE_TOKEN``."""
-        encoded = [self.pieces.bos_id()]
-        for number, part in enumerate(text.split(IMAGE_PLACEHOLDER)):
-            encoded += [IMAGE_TOKEN] if number else []
-            encoded += self._encode_part(part)
-        return encoded
-
-    def _encode_part(self, text: str) -> Iterator[int]:
-        parts = self._at_special.split(text)
-        for index, part in enumerate(parts):
-            if index % 2:
-                yield self.special[part]
-                continue
-            if index > 0 and parts[index - 1] in self.added:
-                part = part.lstrip()
-            if index + 1 < len(parts) and parts[index + 1] in self.added:
-                part = part.rstrip()
-            if part:
-                yield from self._encode_words(part, continues=index > 0)
-
-    def _encode_words(self, text: str, *, continues: bool) -> list[int]:
-        pieces = self.pieces.encode(text, out_type=str)
-        if continues and not self.legacy and not text.startswith(" ") and pieces[0].startswith(WORD_START):
-            pieces = [piece for piece in (pieces[0].removeprefix(WORD_START), *pieces[1:]) if piece]
-        return [self.pieces.piece_to_id(piece) for piece in pieces]
-
-    def decode(self, token_ids: list[int]) -> str:
-        """Return the text of ids from the SentencePiece model."""
-        return str(self.pieces.decode(token_ids))
-
-    def save(self, folder: Path) -> None:
-        """Write the tokenizer files."""
-        (folder / PIECES_FILE).write_bytes(self.pieces.serialized_model_proto())
-        (folder / ADDED_TOKENS_FILE).write_text(json.dumps(self.added, indent=2) + "\n", encoding="utf-8")
-        settings = {"tokenizer_class": "LlamaTokenizer", "legacy": self.legacy}
-        (folder / TOKENIZER_CONFIG_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+from lisa_ros.model.processing import IGNORE_INDEX, ConversationInputs, PromptInputs, ids, spaced_like_print
 
 
 class LlamaTextProcessor:
@@ -105,7 +35,10 @@ class LlamaTextProcessor:
         self.tokenizer, self.config = tokenizer, config
         # Official checkpoints have no fixed way to say that something is not there.
         self.refusal_ids: list[int] = []
+        self._reserved = reserved_with(tokenizer.special)
+        self._special_ids = set(tokenizer.special.values())
         tokens = config.tokens
+        self._with_image_markers = tokens.image_start is not None
         expected = {"[SEG]": tokens.seg, "<im_start>": tokens.image_start, "<im_end>": tokens.image_end}
         expected |= {"<s>": tokens.bos, "</s>": tokens.eos}
         for text, token in expected.items():
@@ -121,13 +54,68 @@ class LlamaTextProcessor:
         """Read the tokenizer of a checkpoint folder; raises ``CheckpointError``."""
         return cls(LlamaTokenizer.from_folder(folder), config)
 
-    def prompt(self, request: str) -> PromptInputs:
-        """Prepare one request, its text neutralised: everything up to the image, everything after it."""
-        with_markers = self.config.tokens.image_start is not None
-        text = llava_prompt(self.config.conversation, neutralised(request), with_image_markers=with_markers)
+    def prompt(self, request: str, history: Sequence[Turn] = ()) -> PromptInputs:
+        """Prepare one request after the turns that it follows: everything up to the image, everything after it.
+
+        The image stands in the first turn, so what is up to it is the same for every request. All texts are
+        neutralised, for this tokenizer's own tokens too; only the ``[SEG]`` of the answers in the history stay.
+        """
+        turns = [
+            Turn(neutralised(turn.request, self._reserved), neutralised_answer(turn.answer, self._reserved))
+            for turn in history
+        ]
+        text = llava_prompt(
+            self.config.conversation,
+            turns,
+            neutralised(request, self._reserved),
+            with_image_markers=self._with_image_markers,
+        )
         token_ids = self.tokenizer.encode(text)
         end_of_prefix = token_ids.index(IMAGE_TOKEN) + 1
         return PromptInputs(prefix_ids=ids(token_ids[:end_of_prefix]), request_ids=ids(token_ids[end_of_prefix:]))
+
+    def conversation(self, turns: Sequence[Turn]) -> ConversationInputs:
+        """Prepare a whole conversation for training; the labels are the answers and the end token after each.
+
+        For tokenizers with ``legacy`` these are the ids and labels of the reference (``collate_fn`` of
+        dvlab-research/LISA), which finds the answers by counting the tokens of each round anew. For others that count
+        is wrong (the reference stops there), so an answer is what the tokens up to its end have beyond the tokens up
+        to its beginning: the same positions wherever both rules hold. Nothing is cut; ``[REJ]`` is left out where the
+        tokenizer has no such token. Raises ``ValueError`` without a turn, or with ``<image>`` in a text.
+        """
+        texts = llava_texts(
+            self.config.conversation,
+            [Turn(turn.request, self._learned(turn.answer)) for turn in turns],
+            with_image_markers=self._with_image_markers,
+        )
+        text, spans = "", []
+        for before, answer in texts:
+            beginning = len(self.tokenizer.encode(text + before))
+            text += before + answer
+            spans.append(slice(beginning, len(self.tokenizer.encode(text))))
+        input_ids = ids(self.tokenizer.encode(text))
+        images = int((input_ids == IMAGE_TOKEN).sum())
+        if images != 1:
+            raise ValueError(f"The conversation has {images} images; it must have turns and no {IMAGE_PLACEHOLDER}.")
+        labels = torch.full_like(input_ids, IGNORE_INDEX)
+        for span in spans:
+            labels[span] = input_ids[span]
+        return ConversationInputs(input_ids, labels)
+
+    def _learned(self, answer: str) -> str:
+        return answer if REJECTION in self.tokenizer.special else answer.replace(f" {REJECTION}", "")
+
+    def transcript(self, token_ids: list[int]) -> str:
+        """Return an answer as a later turn quotes it, so that ``prompt`` gives it the same ids again.
+
+        It does so for whatever the tokenizer can give: not for another way of cutting a word into pieces, a first
+        piece of the answer or after ``[SEG]`` that begins no word, spaces around ``[SEG]`` or at the ends, unknown
+        pieces, and words that spell a special token.
+        """
+        return transcript_of(token_ids, self.config.tokens.seg, self._decoded_words)
+
+    def _decoded_words(self, token_ids: list[int]) -> str:
+        return self.tokenizer.decode([token for token in token_ids if self._is_word(token)])
 
     def words(self, token_ids: list[int]) -> str:
         """Return what a user reads of an answer; a longer answer only ever adds to what a shorter one gave.
@@ -139,13 +127,15 @@ class LlamaTextProcessor:
     def _parts(self, token_ids: list[int]) -> list[list[int]]:
         """Split an answer at everything that is not a word."""
         parts: list[list[int]] = [[]]
-        special = set(self.tokenizer.special.values())
         for token in token_ids:
-            if token in special or not 0 <= token < self.tokenizer.pieces.get_piece_size():
-                parts.append([])
-            else:
+            if self._is_word(token):
                 parts[-1].append(token)
+            else:
+                parts.append([])
         return parts
+
+    def _is_word(self, token: int) -> bool:
+        return 0 <= token < self.tokenizer.pieces.get_piece_size() and token not in self._special_ids
 
     def label(self, token_ids: list[int]) -> str:
         """Return the empty name: official answers do not name their masks in a fixed form."""
@@ -154,26 +144,3 @@ class LlamaTextProcessor:
     def save(self, folder: Path) -> None:
         """Write the tokenizer files."""
         self.tokenizer.save(folder)
-
-
-def _added_tokens(settings: dict[str, Any], folder: Path) -> dict[str, int]:
-    """Return the added tokens from the file of their own or from the settings, where later versions keep them."""
-    try:
-        described = settings.get("added_tokens_decoder", {})
-        added = {str(entry["content"]): int(token) for token, entry in described.items()}
-        return added | {text: int(token) for text, token in _read_json(folder / ADDED_TOKENS_FILE).items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"The added tokens in {folder} cannot be read ({error!r}); copy them again.") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file, empty when the file is not there."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); copy it again.") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path} holds {type(values).__name__} instead of an object; copy it again.")
-    return values

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lisa_ros.answers import Turn
+from lisa_ros.model.checkpoint_folder import local_folder, read_config
 from lisa_ros.model.configuration import LisaConfig
 from lisa_ros.model.image_processing import ImageProcessor
 from lisa_ros.model.modeling import ImageInputs, RequestInputs
@@ -48,6 +49,10 @@ IGNORE_INDEX = -100
 """The label of a position that no loss counts."""
 
 
+class PromptError(ValueError):
+    """A request cannot be put to this checkpoint; the message is one sentence for the user."""
+
+
 class TextProcessor(Protocol):
     """Text in, ids out and back, for one kind of checkpoint."""
 
@@ -57,7 +62,7 @@ class TextProcessor(Protocol):
     def prompt(self, request: str, history: Sequence[Turn] = ()) -> PromptInputs:
         """Prepare one request for the language model, user text neutralised, after the turns that it follows.
 
-        Raises ``ValueError`` with one sentence when the checkpoint answers single requests only and there is a history.
+        Raises ``PromptError`` when the checkpoint answers single requests only and there is a history.
         """
         ...
 
@@ -82,6 +87,9 @@ class TextProcessor(Protocol):
         ...
 
 
+TOKENIZER_PATTERNS = ("*.json", "tokenizer.model")
+
+
 class LisaProcessor:
     """Prepares images and requests for one checkpoint."""
 
@@ -91,12 +99,13 @@ class LisaProcessor:
         self.text = text
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> LisaProcessor:
-        """Read configuration and tokenizers of a checkpoint folder; raises ``CheckpointError`` with one sentence."""
+    def from_pretrained(cls, source: str | Path, *, revision: str | None = None) -> LisaProcessor:
+        """Read configuration and tokenizers of a checkpoint folder or hub id; raises ``CheckpointError``."""
         from lisa_ros.model.text_processing import load_text_processor
 
-        config = LisaConfig.from_folder(Path(folder))
-        return cls(config, load_text_processor(Path(folder), config))
+        folder = local_folder(source, revision, TOKENIZER_PATTERNS)
+        config = read_config(folder, str(source))
+        return cls(config, load_text_processor(folder, config))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write configuration and tokenizers into ``folder``."""

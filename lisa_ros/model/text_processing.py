@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from lisa_ros.model.checkpoints import CheckpointError
+from lisa_ros.answers import Turn
+from lisa_ros.model.checkpoint_folder import CheckpointError
 from lisa_ros.model.configuration import LisaConfig
-from lisa_ros.model.conversation import neutralised
+from lisa_ros.model.conversation import neutralised, reserved_with, transcript_of
 from lisa_ros.model.modeling import IMAGE_TOKEN, REQUEST_TOKEN, RequestInputs
-from lisa_ros.model.processing import PromptInputs, TextProcessor, ids, spaced_like_print
+from lisa_ros.model.processing import (
+    IGNORE_INDEX,
+    ConversationInputs,
+    PromptError,
+    PromptInputs,
+    TextProcessor,
+    ids,
+    spaced_like_print,
+)
 
 ANSWER_TOKENIZER_FILE = "tokenizer.json"
 REQUEST_TOKENIZER_FILE = "request_tokenizer.json"
@@ -44,7 +53,11 @@ class TabletopTextProcessor:
         assert config.request_encoder is not None
         self.request_tokenizer.no_padding()
         self.request_tokenizer.enable_truncation(config.request_encoder.max_request_tokens)
+        special_tokens = request_tokenizer.get_added_tokens_decoder().values()
+        self._reserved = reserved_with(token.content for token in special_tokens)
         self.answer_start: int = SPECIAL_TOKENS.index("<answer>")
+        self._prefix_ids = [config.tokens.bos, IMAGE_TOKEN]
+        self._request_ids = [REQUEST_TOKEN, self.answer_start]
         self.refusal_ids: list[int] = answer_tokenizer.encode(REFUSAL, add_special_tokens=False).ids
         for token, expected in (
             ("<answer>", self.answer_start),
@@ -58,17 +71,38 @@ class TabletopTextProcessor:
                     "Use the tokenizer files that belong to the weights."
                 )
 
-    def prompt(self, request: str) -> PromptInputs:
-        """Prepare one request: begin, image | request states, ``<answer>``."""
+    def prompt(self, request: str, history: Sequence[Turn] = ()) -> PromptInputs:
+        """Prepare one request: begin, image | request states, ``<answer>``; raises ``PromptError`` with a history."""
+        if history:
+            raise PromptError(
+                f"The request follows {len(history)} earlier turns, but this checkpoint answers single requests; "
+                "ask without a history."
+            )
         return PromptInputs(
-            prefix_ids=ids([self.config.tokens.bos, IMAGE_TOKEN]),
-            request_ids=ids([REQUEST_TOKEN, self.answer_start]),
+            prefix_ids=ids(self._prefix_ids),
+            request_ids=ids(self._request_ids),
             request=self.request_inputs(request),
         )
 
+    def conversation(self, turns: Sequence[Turn]) -> ConversationInputs:
+        """Prepare one request and its answer for training; raises ``ValueError`` for more turns or none."""
+        if len(turns) != 1:
+            raise ValueError(f"The conversation has {len(turns)} turns; this checkpoint learns single requests.")
+        given, answer = [*self._prefix_ids, *self._request_ids], self.answer_ids(turns[0].answer)
+        return ConversationInputs(
+            input_ids=ids([*given, *answer]),
+            labels=ids([*[IGNORE_INDEX] * len(given), *answer]),
+            request=self.request_inputs(turns[0].request),
+        )
+
+    def transcript(self, token_ids: list[int]) -> str:
+        """Return what the model wrote, ``[SEG]`` included and ``[REJ]`` not."""
+        text = transcript_of(token_ids, self.config.tokens.seg, self.answer_tokenizer.decode)
+        return re.sub(r"\s+(?=[.,:;?!])", "", text)
+
     def request_inputs(self, request: str) -> RequestInputs:
         """Return the WordPiece ids of a request, user text neutralised."""
-        encoding = self.request_tokenizer.encode(neutralised(request).lower())
+        encoding = self.request_tokenizer.encode(neutralised(request.lower(), self._reserved))
         return RequestInputs(ids(encoding.ids)[None], ids(encoding.attention_mask)[None])
 
     def answer_ids(self, answer: str) -> list[int]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lisa_ros.engine.masks import accepted, decode_object, mask_stability
+from lisa_ros.engine.masks import accepted, decode_object, mask_stability, without_padding
 from lisa_ros.engine.view import LisaView
 from lisa_ros.model.configuration import AcceptanceConfig
 from lisa_ros.model.image_processing import ImageProcessor
@@ -14,6 +14,13 @@ def test_stability_is_the_overlap_of_a_tighter_and_a_wider_mask():
     assert mask_stability(torch.tensor([2.0, 0.5, -0.5, -2.0])) == pytest.approx(1 / 3)
     assert mask_stability(torch.tensor([[5.0, -5.0]])) == 1.0
     assert mask_stability(torch.tensor([-3.0, -2.0])) == 0.0
+
+
+def test_padding_is_left_out_of_a_mask():
+    mask = torch.arange(24.0).view(4, 6)
+    assert torch.equal(without_padding(mask, (33, 96), (64, 96)), mask[:3])
+    assert torch.equal(without_padding(mask, (64, 40), (64, 96)), mask[:, :3])
+    assert torch.equal(without_padding(mask, (64, 96), (64, 96)), mask)
 
 
 def test_an_object_has_the_size_of_the_image_and_the_product_of_its_scores(tiny_model):
@@ -27,7 +34,8 @@ def test_an_object_has_the_size_of_the_image_and_the_product_of_its_scores(tiny_
     assert found.label == "knife" and found.mask.dtype == bool
     assert (found.mask == expected.numpy()).all() and found.mask.shape == (45, 120)
     assert found.predicted_iou == pytest.approx(float(iou.clamp(0, 1)))
-    assert found.stability == pytest.approx(mask_stability(low_res))
+    assert low_res.shape[2:] == (16, 24) and images.resized_sizes == [(36, 96)]
+    assert found.stability == pytest.approx(mask_stability(low_res[0, 0, :9])), "padding does not count"
     assert found.score == pytest.approx(0.5 * found.predicted_iou * found.stability)
 
 
