@@ -52,6 +52,7 @@ class Segmenter(Protocol):
 BACKENDS: dict[str, str] = {
     "lisa": "lisa_ros.engine.lisa_segmenter:LisaSegmenter",
     "scripted": "lisa_ros.scripted:ScriptedSegmenter",
+    "two_stage": "lisa_ros.two_stage.two_stage_segmenter:TwoStageSegmenter",
 }
 """Backend name -> ``module:class``; each class has a ``load(**options)`` classmethod that returns a Segmenter."""
 

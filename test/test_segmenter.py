@@ -13,7 +13,7 @@ def test_a_backend_is_made_by_name_with_its_options():
 
 
 def test_an_unknown_backend_is_quoted_with_the_choices():
-    with pytest.raises(SegmenterError, match=r"no backend 'oracle'; choose one of lisa, scripted\.$"):
+    with pytest.raises(SegmenterError, match=r"no backend 'oracle'; choose one of lisa, scripted, two_stage\.$"):
         make_segmenter("oracle")
 
 
