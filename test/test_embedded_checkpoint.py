@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lisa_ros.answers import Finished, MaskReady, Mode, Request, TextDelta, Verdict
+from lisa_ros.evaluation.benchmark import final_answer, united_mask
 from lisa_ros.evaluation.metrics import g_iou, intersection_and_union
-from lisa_ros.evaluation.tabletop import final_answer, united_mask
 from lisa_ros.segmenter import make_segmenter
 from lisa_ros.simulation.frames import FrameFolder
 

@@ -13,7 +13,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from lisa_ros.answers import Mode
-from lisa_ros.segmenter import BACKENDS
+
+NODE_BACKENDS = ("lisa", "scripted")
+"""Backends whose options are parameters of the node."""
 
 
 class ParameterError(ValueError):
@@ -84,7 +86,7 @@ class Parameters:
     """One value for each parameter. Raises ``ParameterError`` when one is not valid."""
 
     backend: str = _configured(
-        "lisa", "Which network answers: lisa, or scripted (made-up answers for tests).", choices=tuple(BACKENDS)
+        "lisa", "Which network answers: lisa, or scripted (made-up answers for tests).", choices=NODE_BACKENDS
     )
     model: str = _configured(
         "", "Folder or Hugging Face id of the LISA checkpoint; empty for the one that comes with this package."
@@ -99,7 +101,9 @@ class Parameters:
         "auto", "Number format of the weights.", choices=("auto", "float32", "bfloat16", "float16")
     )
     quantization: str = _configured(
-        "none", "Whether the language model is loaded with fewer bits.", choices=("none", "8bit", "4bit")
+        "none",
+        "Bits of each weight in the blocks of the language model, less memory for less speed; none keeps dtype.",
+        choices=("none", "8bit", "4bit"),
     )
     threads: int = _configured(0, "CPU threads of the network; 0 leaves the choice to it.", span=(0, 1024))
     scripted_delay: float = _configured(0.0, "Seconds that an answer of the backend scripted takes.", span=(0.0, 60.0))

@@ -46,3 +46,21 @@ def test_the_bootstrap_interval_is_repeatable_surrounds_the_score_and_narrows():
     assert few_high - few_low > 2 * (high - low)
     assert bootstrap_interval([(5, 10)] * 9, c_iou, rounds=20) == pytest.approx((0.5, 0.5))
     assert all(math.isnan(value) for value in bootstrap_interval([], g_iou))
+
+
+def test_resampling_many_cases_at_once_is_what_one_case_after_another_gives(monkeypatch):
+    rng = np.random.default_rng(3)
+    counts = np.stack([rng.integers(0, 50, 40), rng.integers(50, 90, 40)], axis=-1)
+    counts[::7] = 0
+    drawn = np.random.default_rng(0).integers(len(counts), size=(60, len(counts)))
+    for score in (g_iou, c_iou):
+        one_by_one = np.quantile([score([tuple(counts[i]) for i in row]) for row in drawn], [0.025, 0.975])
+        assert bootstrap_interval(counts, score, rounds=60) == pytest.approx(one_by_one, abs=1e-12)
+        with monkeypatch.context() as patch:
+            patch.setattr("lisa_ros.evaluation.metrics.DRAWN_AT_ONCE", 7 * len(counts))
+            assert bootstrap_interval(counts, score, rounds=60) == pytest.approx(one_by_one, abs=1e-12)
+
+
+def test_no_case_has_no_score():
+    assert math.isnan(c_iou([])) and all(math.isnan(value) for value in bootstrap_interval([], c_iou))
+    assert (g_iou([(0, 0)]), c_iou([(0, 0)])) == (1.0, 0.0)

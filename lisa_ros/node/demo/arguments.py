@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lisa_ros.answers import Request
-from lisa_ros.segmenter import BACKENDS
+from lisa_ros.node.parameters import NODE_BACKENDS
 
 DESCRIPTION = """Starts lisa_node and a camera that plays pictures of a tabletop, asks the node about them, and shows
 each answer: on screen, and as a picture with the mask in it. With --image it asks about a picture of yours."""
@@ -59,6 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--frames", type=Path, metavar="FOLDER", help="other frames, with a requests.json beside them")
     parser.add_argument(
-        "--backend", choices=sorted(BACKENDS), default="lisa", help="scripted makes its answers up (default: lisa)"
+        "--backend", choices=NODE_BACKENDS, default="lisa", help="scripted makes its answers up (default: lisa)"
     )
     return parser
