@@ -11,7 +11,9 @@ COMMANDS = {
     "simulate": ("lisa_ros.simulation.command", "render tabletop frames with objects whose masks are known"),
     "train": ("lisa_ros.training.command", "train the embedded checkpoint"),
     "eval": ("lisa_ros.evaluation.command", "score a checkpoint on a benchmark"),
-    "parity": ("lisa_ros.evaluation.parity", "compare the network with a recording of the reference"),
+    "convert": ("lisa_ros.conversion.command", "make a model folder of a published checkpoint"),
+    "parity": ("lisa_ros.evaluation.parity.command", "compare the network with a recording of the reference"),
+    "doctor": ("lisa_ros.doctor.command", "say what works on this machine, what does not, and what to do"),
 }
 
 

@@ -25,7 +25,7 @@ def golden_folder():
 @pytest.fixture(scope="session")
 def golden_model():
     """The network of the recording; tests must not change it."""
-    from lisa_ros.evaluation.parity import recorded_model
+    from lisa_ros.evaluation.parity.recording import recorded_model
 
     return recorded_model(DATA / "golden_tiny_b")
 

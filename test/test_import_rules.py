@@ -21,6 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "engine": {"answers", "segmenter", "geometry", "model"},
     "evaluation": {"answers", "segmenter", "geometry", "simulation", "datasets", "model", "model_folder", "engine"},
     "training": {"answers", "segmenter", "geometry", "simulation", "datasets", "model", "engine", "evaluation"},
+    "evaluation.parity": {"model", "engine", "evaluation", "training"},
     "two_stage": {"answers", "segmenter"},
     "doctor": {"answers", "segmenter", "model_folder", "model", "conversion"},
     "model_folder": {"segmenter"},

@@ -45,8 +45,12 @@ def dice_loss(mask_logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def text_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of ``[T, V]`` logits that predict the labels ``[T]``; ``IGNORE_INDEX`` labels do not count."""
-    return functional.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX)
+    """Mean cross entropy of ``[T, V]`` logits that predict the labels ``[T]``; zero without labels to count.
+
+    ``IGNORE_INDEX`` labels do not count.
+    """
+    total = functional.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="sum")
+    return total / (labels != IGNORE_INDEX).sum().clamp(min=1)
 
 
 def iou_loss(iou_predictions: Tensor, mask_logits: Tensor, targets: Tensor) -> Tensor:

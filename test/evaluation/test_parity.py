@@ -10,7 +10,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from lisa_ros.cli import main
-from lisa_ros.evaluation.parity import Comparison, compare_with_recording, difference
+from lisa_ros.evaluation.parity.command import compare_with_recording
+from lisa_ros.evaluation.parity.comparison import Comparison, Findings, Measure, difference
 
 CASES = ("one_seg", "two_seg", "no_seg", "seg_is_last_token", "seg_in_prompt")
 OF_A_GENERATION = {
@@ -25,8 +26,8 @@ def compared():
     """All comparisons with the recording by case and quantity, and what was not compared."""
     from pathlib import Path
 
-    comparisons, not_checked = compare_with_recording(Path(__file__).parents[1] / "data" / "golden_tiny_b")
-    return {(entry.case, entry.quantity): entry for entry in comparisons}, not_checked
+    findings = compare_with_recording(Path(__file__).parents[1] / "data" / "golden_tiny_b")
+    return {(entry.case, entry.quantity): entry for entry in findings.comparisons}, findings.not_checked
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -69,6 +70,11 @@ def small_recording(golden_folder, tmp_path):
     return tmp_path
 
 
+def empty(folder, *names):
+    for name in names:
+        np.savez(folder / name)
+
+
 def change(path, key, value):
     arrays = dict(np.load(path))
     arrays[f"{SMALLEST_CASE}.{key}"] = value(arrays[f"{SMALLEST_CASE}.{key}"])
@@ -76,12 +82,15 @@ def change(path, key, value):
 
 
 def test_agreement_exits_with_0_and_one_line_of_json_last(small_recording, capsys):
-    np.savez(small_recording / "train_outputs.npz", loss=np.float32(1))
+    np.savez(small_recording / "gradients.npz", loss=np.float32(1))
+    outputs = dict(np.load(small_recording / "outputs.npz"))
+    np.savez(small_recording / "outputs.npz", **outputs, **{f"{SMALLEST_CASE}.attention": np.zeros(3)})
     assert main(["parity", str(small_recording)]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     report = json.loads(lines[-1])
     assert report["passed"] and report["cases"] == [SMALLEST_CASE] and report["beyond"] == []
-    assert report["not_checked"] == ["train_outputs.npz"] and "train_outputs.npz: not checked" in lines
+    assert report["not_checked"] == ["gradients.npz", f"{SMALLEST_CASE}.attention"]
+    assert "gradients.npz: not checked" in lines
     assert 0 < report["largest"]["seg_embeds"] <= 5e-5
 
 
@@ -102,12 +111,25 @@ def test_every_quantity_beyond_its_tolerance_is_named_and_exits_with_1(small_rec
 
 def test_differences():
     counted = np.array([1, 2, 3])
-    assert difference(counted, counted + (counted == 2), exact=True) == 1.0
-    assert difference(np.array([0.0, 1.0]), np.array([0.5, -1.0]), exact=False) == 2.0
-    assert difference(np.zeros(0), np.zeros(0), exact=False) == 0.0
-    assert difference(np.array([np.nan, 0.0]), np.zeros(2), exact=False) == float("inf")
-    assert difference(counted, counted[:2], exact=True) == float("inf")
+    assert difference(counted, counted + (counted == 2), Measure.UNLIKE) == 1.0
+    assert difference(counted, counted[:2], Measure.UNLIKE) == float("inf")
+    pair, expected = np.array([0.0, 1.0]), np.array([0.5, -1.0])
+    assert difference(pair, expected, Measure.LARGEST) == 2.0
+    assert difference(pair, expected, Measure.LARGEST_RELATIVE) == 2.0
+    assert difference(pair, expected, Measure.RELATIVE) == pytest.approx(np.hypot(0.5, 2) / np.hypot(0.5, 1))
+    for measure in Measure:
+        assert difference(np.zeros(0), np.zeros(0), measure) == difference(np.zeros(2), np.zeros(2), measure) == 0.0
+    for measure in (Measure.LARGEST, Measure.RELATIVE, Measure.LARGEST_RELATIVE):
+        assert difference(np.array([np.nan, 0.0]), np.zeros(2), measure) == float("inf")
+    for measure in (Measure.RELATIVE, Measure.LARGEST_RELATIVE):
+        assert difference(np.ones(2), np.zeros(2), measure) == float("inf")
     assert Comparison("case", "seg_embeds", 5e-5).passed and not Comparison("case", "seg_embeds", 5.1e-5).passed
+
+
+def test_what_is_not_known_or_not_produced_is_not_checked():
+    findings = Findings()
+    findings.compare("a", {"loss": np.ones(1), "pixels": np.ones(1)}, {"pixels": np.ones(1), "union": np.ones(1)})
+    assert findings.comparisons == [] and findings.not_checked == ["a.pixels", "a.union"]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +139,24 @@ def test_differences():
         (lambda folder: (folder / "config.json").write_text("{}"), "no field 'mm_vision_select_feature'"),
         (lambda folder: (folder / "weights.safetensors").write_bytes(b"x" * 9), "is not a recording of the reference"),
         (lambda folder: (folder / "outputs.npz").write_bytes(b"PK"), "outputs.npz cannot be read as arrays"),
-        (lambda folder: np.savez(folder / "inputs.npz", **{"a.b": np.zeros(1)}), "The recording of a has no image"),
+        (
+            lambda folder: np.savez(folder / "inputs.npz", **{"a.b": np.zeros(1)}),
+            "The recording of a has no output_ids",
+        ),
+        (
+            lambda folder: np.savez(folder / "val_inputs.npz", image=np.zeros(1)),
+            "val_outputs.npz cannot be read as arr",
+        ),
+        (lambda folder: empty(folder, "inputs.npz", "outputs.npz"), "holds nothing to compare with"),
+        (
+            lambda folder: change(folder / "inputs.npz", "input_ids", lambda ids: ids + 400),
+            "does not fit its network: ",
+        ),
+        (
+            lambda folder: change(folder / "inputs.npz", "input_ids", lambda ids: ids[:, :5]),
+            "does not fit its network: ",
+        ),
+        (lambda folder: change(folder / "inputs.npz", "image", lambda image: image[..., 0]), "An image must be uint8 "),
     ],
 )
 def test_what_is_no_recording_is_one_sentence(small_recording, capsys, spoil, sentence):
@@ -133,3 +172,19 @@ def test_weights_that_do_not_fit_are_listed(small_recording, capsys):
     save_file(weights, small_recording / "weights.safetensors")
     assert main(["parity", str(small_recording)]) == 2
     assert "1 missing: mm_projector.bias." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change_of", [1.0, 1.3])
+def test_answers_in_bf16_are_compared_loosely(small_recording, capsys, change_of):
+    outputs = dict(np.load(small_recording / "outputs.npz"))
+    kept = ("output_ids", "step_logits", "seg_hidden", "seg_embeds", "low_res_logits", "mask_logits")
+    recorded = {f"{SMALLEST_CASE}.{name}": outputs[f"{SMALLEST_CASE}.{name}"] for name in kept}
+    recorded[f"{SMALLEST_CASE}.step_logits"] *= change_of
+    np.savez(small_recording / "outputs_bf16_cpu.npz", **recorded)
+    assert main(["parity", str(small_recording)]) == (change_of > 1)
+    report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    largest = {name: value for name, value in report["largest"].items() if name.startswith("bf16_")}
+    compared = {f"bf16_{name}" for name in (*kept[1:], "mask_iou")}
+    assert set(largest) == compared and report["not_checked"] == []
+    assert report["beyond"] == ([f"{SMALLEST_CASE}.bf16_step_logits"] if change_of > 1 else [])
+    assert all(1e-4 < value < 0.1 for name, value in largest.items() if name != "bf16_step_logits")

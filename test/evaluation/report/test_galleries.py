@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from lisa_ros.evaluation.report.galleries import PICTURES, chosen_outcomes
+
+MANY = [SimpleNamespace(id=n, iou=(n * 7 % 40) / 40, has_target=n % 5 != 0) for n in range(40)]
+
+
+def test_the_worst_and_the_best_are_of_things_that_are_there():
+    chosen = chosen_outcomes(MANY, seed=0)
+    present = sorted(one.iou for one in MANY if one.has_target)
+    assert [one.iou for one in chosen["Worst"]] == present[:PICTURES]
+    assert [one.iou for one in chosen["Best"]] == present[::-1][:PICTURES]
+
+
+def test_random_ones_are_drawn_by_seed_without_repeats():
+    first, second, other = (
+        [one.id for one in chosen_outcomes(MANY, seed=seed)["Drawn at random"]] for seed in (1, 1, 2)
+    )
+    assert first == second != other and len(set(first)) == PICTURES
+
+
+def test_few_outcomes_give_few_pictures():
+    assert {name: len(part) for name, part in chosen_outcomes(MANY[:2], 0).items()} == {
+        "Worst": 1, "Best": 1, "Drawn at random": 2,
+    }  # fmt: skip
+    assert not any(chosen_outcomes([], 0).values())
