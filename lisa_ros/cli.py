@@ -9,7 +9,7 @@ from importlib import import_module
 COMMANDS = {
     "ask": ("lisa_ros.ask", "answer one request about one picture"),
     "simulate": ("lisa_ros.simulation.command", "render tabletop frames with objects whose masks are known"),
-    "train": ("lisa_ros.training.command", "train the embedded checkpoint"),
+    "train": ("lisa_ros.training.command", "train or fine-tune a checkpoint as a settings file says"),
     "eval": ("lisa_ros.evaluation.command", "score a checkpoint on a benchmark"),
     "convert": ("lisa_ros.conversion.command", "make a model folder of a published checkpoint"),
     "parity": ("lisa_ros.evaluation.parity.command", "compare the network with a recording of the reference"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
+from math import isfinite
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 Part = TypeVar("Part")
@@ -33,6 +34,8 @@ def build_part(part: type[Part], prefix: str, values: object) -> Part:
         if not _is_of_type(value, hints[name]):
             expected = str(getattr(hints[name], "__name__", hints[name]))
             raise ConfigurationError(f"{prefix}{name} is {value!r}; it must be of type {expected}.")
+        if isinstance(value, float) and not isfinite(value):
+            raise ConfigurationError(f"{prefix}{name} is {value!r}; it must be a finite number.")
     return part(**values)
 
 
@@ -50,11 +53,13 @@ def _is_of_type(value: object, hint: Any) -> bool:
 
 
 def require_sizes(prefix: str, part: Any) -> None:
-    """Raise unless every whole number of a part is at least one, apart from those in ``MAY_BE_BELOW_ONE``."""
+    """Raise unless the whole numbers of a part, apart from ``MAY_BE_BELOW_ONE``, are 1 or more and others above 0."""
     for entry in fields(part):
         value = getattr(part, entry.name)
         if type(value) is int and value < 1 and entry.name not in MAY_BE_BELOW_ONE:
             raise ConfigurationError(f"{prefix}{entry.name} is {value}; it must be 1 or more.")
+        if type(value) is float and value <= 0.0:
+            raise ConfigurationError(f"{prefix}{entry.name} is {value}; it must be above 0.")
 
 
 def require_multiple(prefix: str, part: Any, name: str, divisor_name: str) -> None:

@@ -22,7 +22,7 @@ from lisa_ros.model.processing import LisaProcessor
 from lisa_ros.model.text_processing import SPECIAL_TOKENS, TabletopTextProcessor, train_answer_tokenizer
 from lisa_ros.simulation.requests.replies import all_answers
 from lisa_ros.training.pretrained import efficientnet_weights, minilm_files, minilm_weights
-from lisa_ros.training.settings import NetworkSettings
+from lisa_ros.training.tabletop_settings import NetworkSettings
 
 NAME = "lisa-tabletop"
 ACCEPTANCE = AcceptanceConfig(smallest_component=0.1, smallest_mask=1.5e-4, least_score=0.2)

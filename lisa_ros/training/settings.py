@@ -1,103 +1,40 @@
-"""Training settings, read from YAML; errors quote the value and say what would be valid."""
+"""Reading of training settings: YAML into dataclasses; errors quote the value and say what would be valid."""
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
-from lisa_ros.training.augmentation import AugmentationConfig
-from lisa_ros.training.language import RequestBlur
-from lisa_ros.training.losses import LossWeights
+from lisa_ros.model.configuration_checks import ConfigurationError
 
 Settings = TypeVar("Settings")
 
 
-class SettingsError(ValueError):
+class SettingsError(ConfigurationError):
     """A settings file is not valid; the message quotes the value and says what would be valid."""
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkSettings:
-    """Sizes of the embedded LISA."""
-
-    image_size: tuple[int, int] = (288, 384)
-    hidden_size: int = 256
-    intermediate_size: int = 512
-    num_hidden_layers: int = 4
-    num_attention_heads: int = 8
-    mask_dim: int = 160
-    mask_decoder_mlp_dim: int = 512
-    answer_vocabulary: int = 1024
+class TrainingError(RuntimeError):
+    """A run cannot go on; the message is one sentence with the remedy."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageSettings:
-    """One stage: how many steps of how many frames, and how fast the pretrained trunk and the new parts learn."""
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    trunk_learning_rate: float
-    warmup_steps: int = 100
-    requests_per_frame: int = 0
-    masks_per_frame: int = 4
-
-    def __post_init__(self) -> None:
-        if self.steps < 0 or self.batch_size < 1:
-            raise SettingsError(f"steps is {self.steps} and batch_size {self.batch_size}; valid are >= 0 and >= 1.")
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the named values of a settings file; raises ``SettingsError`` with one sentence."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as training settings: {error}.") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} holds {values!r}; it must hold named values.")
+    return values
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """All of a training run of the embedded checkpoint."""
-
-    output: str
-    frames: tuple[str, ...]
-    dense: StageSettings
-    joint: StageSettings
-    language: StageSettings
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    losses: LossWeights = field(default_factory=LossWeights)
-    blur: RequestBlur = field(default_factory=RequestBlur)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    smallest_target: int = 60
-    bare_mask_share: float = 0.12
-    typing_noise: float = 0.1
-    weight_decay: float = 0.01
-    gradient_clip: float = 1.0
-    average_decay: float = 0.999
-    seed: int = 1
-    threads: int = 0
-    workers: int = 1
-    save_every: int = 200
-
-    def __post_init__(self) -> None:
-        if not self.frames:
-            raise SettingsError(f"frames is {list(self.frames)}; name at least one folder that `lisa simulate` made.")
-        if self.save_every < 1:
-            raise SettingsError(f"save_every is {self.save_every}; valid are steps >= 1.")
-        for name, stage in (("joint", self.joint), ("language", self.language)):
-            if stage.steps and stage.requests_per_frame < 1:
-                raise SettingsError(f"{name}.requests_per_frame is {stage.requests_per_frame}; words need 1 or more.")
-
-    @classmethod
-    def from_yaml(cls, path: Path) -> TrainingSettings:
-        """Read a settings file; raises ``SettingsError`` with one sentence."""
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path} cannot be read as training settings: {error}.") from error
-        return _build(cls, values, str(path))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, to be kept beside the checkpoints."""
-        return asdict(self)
-
-
-def _build(kind: type[Settings], values: object, where: str) -> Settings:
+def build_settings(kind: type[Settings], values: object, where: str) -> Settings:
+    """Make one dataclass, and those within it, from plain values; ``where`` names their place for messages."""
     if not isinstance(values, dict):
         raise SettingsError(f"{where} holds {values!r}; it must hold named values.")
     hints = get_type_hints(kind)
@@ -110,19 +47,31 @@ def _build(kind: type[Settings], values: object, where: str) -> Settings:
     return kind(**{name: _converted(hints[name], value, f"{where}, {name}") for name, value in values.items()})
 
 
+def require_at_least(name: str, value: float, least: float) -> None:
+    """Raise ``SettingsError`` unless a number is ``least`` or more."""
+    if not value >= least:
+        raise SettingsError(f"{name} is {value}; it must be {least} or more.")
+
+
 def _is_required(entry: Any) -> bool:
     return entry.default is MISSING and entry.default_factory is MISSING
 
 
 def _converted(hint: Any, value: object, where: str) -> object:
+    if isinstance(hint, UnionType):
+        (kind,) = set(get_args(hint)) - {type(None)}
+        return None if value is None else _converted(kind, value, where)
     if is_dataclass(hint):
-        return _build(hint, value, where)  # type: ignore[arg-type]
+        return build_settings(hint, value, where)  # type: ignore[arg-type]
     if get_origin(hint) is tuple:
         return _converted_items(get_args(hint), value, where)
+    if get_origin(hint) is dict:
+        return _converted_entries(get_args(hint)[1], value, where)
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise SettingsError(f"{where} is {value!r}; it must be of type {hint.__name__}.")
+        example = " (3.0e-4 is a number in YAML, 3e-4 is text)" if hint is float and type(value) is str else ""
+        raise SettingsError(f"{where} is {value!r}; it must be of type {hint.__name__}{example}.")
     return value
 
 
@@ -133,3 +82,10 @@ def _converted_items(hints: tuple[Any, ...], value: object, where: str) -> tuple
         wanted = "a list" if any_number else f"a list of {len(hints)}"
         raise SettingsError(f"{where} is {value!r}; it must be {wanted} of type {hints[0].__name__}.")
     return tuple(_converted(hints[0], item, where) for item in value)
+
+
+def _converted_entries(hint: Any, value: object, where: str) -> dict[str, object]:
+    """Convert named values of one type."""
+    if not isinstance(value, dict) or not all(type(name) is str for name in value):
+        raise SettingsError(f"{where} is {value!r}; it must hold named values of type {hint.__name__}.")
+    return {name: _converted(hint, item, f"{where}, {name}") for name, item in value.items()}

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from lisa_ros.cli import main
-from lisa_ros.training import trainer as trainer_module
+from lisa_ros.training import tabletop_trainer as trainer_module
 from lisa_ros.training.pretrained import PretrainedError
 
 STAGE = {"steps": 1, "batch_size": 1, "learning_rate": 1.0e-3, "trunk_learning_rate": 0.0, "requests_per_frame": 1}

@@ -6,7 +6,7 @@ from lisa_ros.model.text_processing import SPECIAL_TOKENS
 from lisa_ros.simulation.requests.bank import load_bank
 from lisa_ros.simulation.requests.replies import absent_answer, all_answers, present_answer
 from lisa_ros.training.embedded import embedded_config, new_processor
-from lisa_ros.training.settings import NetworkSettings
+from lisa_ros.training.tabletop_settings import NetworkSettings
 
 BANK = load_bank()
 
