@@ -1,4 +1,4 @@
-"""The command line: ``lisa ask | simulate | train | eval | parity``; each lives in the room that does its work."""
+"""The command line ``lisa``: each command lives in the room that does its work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code. Only the module of the command asked for is imported."""
-    parser = argparse.ArgumentParser(prog="lisa", description="LISA for ROS 2: ask, simulate, train and evaluate.")
+    parser = argparse.ArgumentParser(prog="lisa", description="LISA for ROS 2: ask, convert, train, evaluate.")
     commands = parser.add_subparsers(dest="command", required=True)
     wanted = _first_word(arguments)
     for name, (module, text) in COMMANDS.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from torch import Tensor
@@ -20,18 +21,33 @@ from lisa_ros.model.configuration import (
     SamVitConfig,
     TokenConfig,
 )
+from lisa_ros.model.configuration_checks import build_part
 
+SAM_PREFIX = "model.visual_model."
 PREFIXES = (
-    ("model.visual_model.", ""),
+    (SAM_PREFIX, ""),
     ("model.text_hidden_fcs.0.", "text_hidden_fcs."),
     ("model.mm_projector.", "mm_projector."),
     ("model.vision_tower.vision_tower.vision_model.", "vision_tower."),
+    ("model.vision_tower.vision_tower.", "vision_tower."),
     ("model.embed_tokens.", "language_model.model.embed_tokens."),
     ("model.layers.", "language_model.model.layers."),
     ("model.norm.", "language_model.model.norm."),
     ("lm_head.", "language_model.lm_head."),
 )
-DERIVED = re.compile(r"rotary_emb\.inv_freq$|embeddings\.position_ids$")
+LANGUAGE_FIELDS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "rms_norm_eps",
+    "max_position_embeddings",
+    "hidden_act",
+)
+"""What every official configuration tells about its Llama."""
+OPTIONAL_LANGUAGE_FIELDS = ("num_key_value_heads", "tie_word_embeddings")
+DERIVED = re.compile(r"rotary_emb\.inv_freq$|embeddings\.position_ids$|visual_model\.pixel_(mean|std)$")
 """Tensors that the network computes itself; the stored rotary frequencies are rounded and were never used."""
 
 
@@ -40,17 +56,8 @@ class UnknownKeyError(ValueError):
 
 
 def translated_weights(official: dict[str, Tensor], config: LisaConfig) -> dict[str, Tensor]:
-    """Return the weights under our names, without those that influence nothing.
-
-    Left out: derived tensors, CLIP's last norm and the CLIP layers after the one LISA reads. Raises
-    ``UnknownKeyError``.
-    """
-    kept = {}
-    for key, value in official.items():
-        if DERIVED.search(key) or _is_unread_clip(key, config.vision):
-            continue
-        kept[translated_key(key)] = value
-    return kept
+    """Return the weights under our names, without those that influence nothing; raises ``UnknownKeyError``."""
+    return {translated_key(key): value for key, value in official.items() if unread_reason(key, config.vision) is None}
 
 
 def translated_key(key: str) -> str:
@@ -61,12 +68,28 @@ def translated_key(key: str) -> str:
     raise UnknownKeyError(f"{key!r} is not a weight of the official LISA.")
 
 
-def _is_unread_clip(key: str, vision: object) -> bool:
+def official_key(key: str) -> str:
+    """Return the official name of a weight that bears our name ``key``."""
+    for official, ours in PREFIXES:
+        if ours and key.startswith(ours):
+            return official + key[len(ours) :]
+    return f"{SAM_PREFIX}{key}"
+
+
+def unread_reason(key: str, vision: object) -> str | None:
+    """Say why an official weight influences nothing; ``None`` if it does.
+
+    It is derived, or belongs to CLIP behind the layer that ``vision``, the language model's eye, is read at.
+    """
+    if DERIVED.search(key):
+        return "computed by the network itself"
     if "vision_tower" not in key or not isinstance(vision, ClipVisionConfig):
-        return False
+        return None
     layer = re.search(r"encoder\.layers\.(\d+)\.", key)
     last_read = vision.num_hidden_layers + vision.select_layer
-    return "post_layernorm" in key or (layer is not None and int(layer[1]) > last_read)
+    if "post_layernorm" in key or (layer is not None and int(layer[1]) > last_read):
+        return "behind the layer of CLIP that LISA reads"
+    return None
 
 
 def reference_config(values: Mapping[str, Any]) -> LisaConfig:
@@ -99,36 +122,26 @@ def reference_config(values: Mapping[str, Any]) -> LisaConfig:
 
 
 def official_language(values: Mapping[str, Any]) -> LanguageConfig:
-    """Return the Llama part of an official ``config.json``; ``use_cache`` and ``pretraining_tp`` do not concern us."""
+    """Return the Llama part of an official ``config.json``; ``use_cache`` and ``pretraining_tp`` do not concern us.
+
+    Raises ``ConfigurationError`` for a rotary embedding of another kind and ``KeyError`` for a field that is missing.
+    """
     if values.get("rope_scaling") is not None:
         raise ConfigurationError(f"rope_scaling is {values['rope_scaling']!r}; official checkpoints have null.")
-    return LanguageConfig(
-        vocab_size=values["vocab_size"],
-        hidden_size=values["hidden_size"],
-        intermediate_size=values["intermediate_size"],
-        num_hidden_layers=values["num_hidden_layers"],
-        num_attention_heads=values["num_attention_heads"],
-        num_key_value_heads=values.get("num_key_value_heads"),
-        rms_norm_eps=values["rms_norm_eps"],
-        max_position_embeddings=values["max_position_embeddings"],
-        hidden_act=values["hidden_act"],
-        tie_word_embeddings=values.get("tie_word_embeddings", False),
-    )
+    rope = values.get("rope_parameters") or {}
+    if rope.get("rope_type", "default") != "default":
+        raise ConfigurationError(f"rope_parameters are {rope!r}; official checkpoints have the type 'default'.")
+    given = {name: values[name] for name in LANGUAGE_FIELDS}
+    given |= {name: values[name] for name in OPTIONAL_LANGUAGE_FIELDS if name in values}
+    rope_theta = rope.get("rope_theta") or values.get("rope_theta")
+    given |= {} if rope_theta is None else {"rope_theta": rope_theta}
+    return build_part(LanguageConfig, "language.", given)
 
 
 def official_clip(values: Mapping[str, Any], *, select_layer: int) -> ClipVisionConfig:
     """Return the vision part of CLIP's own configuration, read at the layer that the official ``config.json`` names."""
-    return ClipVisionConfig(
-        hidden_size=values["hidden_size"],
-        intermediate_size=values["intermediate_size"],
-        num_hidden_layers=values["num_hidden_layers"],
-        num_attention_heads=values["num_attention_heads"],
-        image_size=values["image_size"],
-        patch_size=values["patch_size"],
-        hidden_act=values["hidden_act"],
-        layer_norm_eps=values["layer_norm_eps"],
-        select_layer=select_layer,
-    )
+    given = {field.name: values[field.name] for field in fields(ClipVisionConfig) if field.name != "select_layer"}
+    return build_part(ClipVisionConfig, "vision.", given | {"select_layer": select_layer})
 
 
 def _reference_sam(values: Mapping[str, Any]) -> SamVitConfig:
