@@ -19,6 +19,7 @@ ARGUMENTS = {
     "backend": ("", "Which network answers: lisa or scripted; empty for what params_file says."),
     "model": ("", "Folder or Hugging Face id of the checkpoint; empty for what params_file says."),
     "device": ("", "auto, cpu, cuda or cuda:<index>; empty for what params_file says."),
+    "quantization": ("", "Bits of the language model's weights: none, 8bit or 4bit; empty for what params_file says."),
     "autostart": ("", "Whether the node activates itself: true or false; empty for what params_file says."),
     "use_sim_time": ("false", "Whether time comes from the topic /clock: true or false."),
     "log_level": ("info", "What is written to the log: debug, info, warn, error or fatal."),
@@ -60,7 +61,9 @@ def overrides(values: dict[str, str]) -> dict[str, object]:
     """Return the parameters that the arguments set on top of the file."""
     # Typed, because launch would read a model called 7 or null as a number or as nothing.
     texts = {
-        name: ParameterValue(values[name], value_type=str) for name in ("backend", "model", "device") if values[name]
+        name: ParameterValue(values[name], value_type=str)
+        for name in ("backend", "model", "device", "quantization")
+        if values[name]
     }
     flags = {name: is_true(name, values[name]) for name in ("autostart", "use_sim_time") if values[name]}
     return {**texts, **flags}

@@ -24,6 +24,10 @@ IMAGE_TOKEN = -200
 """Placeholder id where the visual tokens go (LLaVA's IMAGE_TOKEN_INDEX)."""
 REQUEST_TOKEN = -201
 """Placeholder id where the request encoder's states go; the embedded checkpoint only."""
+TIED_HEAD = "language_model.lm_head.weight"
+"""Not stored where the head shares the weights of the embeddings."""
+MASK_PARTS = ("image_encoder", "pyramid", "prompt_encoder", "mask_decoder")
+"""The parts that masks come from; see ``LisaModel.mask_dtype``."""
 
 
 @dataclass(slots=True)
@@ -41,11 +45,11 @@ class ImageInputs:
     original_sizes: list[tuple[int, int]]
     pyramid_features: tuple[Tensor, MaskFeatures] | None = None
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> ImageInputs:
-        """Return the inputs on another device and in another dtype."""
+    def to(self, device: torch.device, dtype: torch.dtype, mask_dtype: torch.dtype | None = None) -> ImageInputs:
+        """Return the inputs on another device and in another dtype, that of the mask decoder in one of its own."""
         shared = self.mask_pixel_values is self.pixel_values
-        pixel_values = self.pixel_values.to(device, dtype)
-        mask_pixel_values = pixel_values if shared else self.mask_pixel_values.to(device, dtype)
+        mask_pixel_values = self.mask_pixel_values.to(device, mask_dtype or dtype)
+        pixel_values = mask_pixel_values if shared else self.pixel_values.to(device, dtype)
         return ImageInputs(pixel_values, mask_pixel_values, self.resized_sizes, self.original_sizes)
 
 
@@ -63,6 +67,7 @@ class LisaModel(nn.Module):
     def __init__(self, config: LisaConfig) -> None:
         super().__init__()
         self.config = config
+        self.quantization: str | None = None
         hidden_size = config.language.hidden_size
         self.language_model: Any = _build_language_model(config)
         if isinstance(config.vision, PyramidConfig):
@@ -91,21 +96,37 @@ class LisaModel(nn.Module):
         *,
         dtype: torch.dtype | None = None,
         device: str | torch.device = "cpu",
+        quantization: str | None = None,
+        revision: str | None = None,
     ) -> LisaModel:
-        """Load a checkpoint folder of this package; strict, safetensors only.
+        """Load a checkpoint of this package, a folder or a hub id; strict, safetensors only, no second copy in memory.
 
-        ``dtype`` of ``None`` means float32. Raises ``CheckpointError`` with one sentence for a folder that is missing,
-        incomplete, damaged, or not of this kind.
+        ``dtype`` of ``None`` means float32; see ``mask_dtype`` for float16. ``quantization`` "8bit" or "4bit" stores
+        the linear layers of Llama's blocks so (bitsandbytes) and computes them in ``dtype``. ``revision`` is a branch,
+        tag or commit of the hub. Raises ``CheckpointError`` with one sentence for what is missing, incomplete, damaged,
+        not of this kind, or not possible here.
         """
         from lisa_ros.model.checkpoints import load_model
 
-        return load_model(Path(source), dtype=dtype or torch.float32, device=torch.device(device))
+        return load_model(
+            source,
+            dtype=dtype or torch.float32,
+            device=torch.device(device),
+            quantization=quantization,
+            revision=revision,
+        )
 
-    def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
-        """Write configuration and weights into ``folder`` (floating-point weights in ``dtype``)."""
-        from lisa_ros.model.checkpoints import save_model
+    def save_pretrained(
+        self, folder: str | Path, *, dtype: torch.dtype = torch.float16, max_shard_size: int | str = "5GB"
+    ) -> None:
+        """Write configuration and weights into ``folder`` (floating-point weights in ``dtype``).
 
-        save_model(self, Path(folder), dtype=dtype)
+        More than ``max_shard_size`` (bytes, or words such as "5GB") becomes several files with an index. Raises
+        ``CheckpointError``, also for a quantised network.
+        """
+        from lisa_ros.model.saving import save_model
+
+        save_model(self, Path(folder), dtype=dtype, max_shard_size=max_shard_size)
 
     @property
     def device(self) -> torch.device:
@@ -114,25 +135,33 @@ class LisaModel(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The floating-point type of the weights."""
+        """The floating-point type of the language model and of what goes into it and comes out of it."""
         return next(self.text_hidden_fcs.parameters()).dtype
+
+    @property
+    def mask_dtype(self) -> torch.dtype:
+        """The floating-point type of the parts that masks come from: ``dtype``, but never float16, where SAM overflows.
+
+        ``encode_image_for_masks`` and ``decode_masks`` take tensors of ``dtype`` too and return ``mask_dtype``.
+        """
+        return self.prompt_encoder.no_mask_embed.weight.dtype
 
     def encode_image_for_language(self, images: ImageInputs) -> Tensor:
         """Return the visual tokens ``[B, N, hidden_size]`` of the language model."""
         if self.pyramid is not None:
-            return self.mm_projector(self._pyramid_features(images)[0])
-        return self.mm_projector(clip_patch_features(self.vision_tower, images.pixel_values))
+            return self.mm_projector(self._pyramid_features(images)[0].to(self.dtype))
+        return self.mm_projector(clip_patch_features(self.vision_tower, images.pixel_values.to(self.dtype)))
 
     def encode_image_for_masks(self, images: ImageInputs) -> MaskFeatures:
         """Return the features of the mask decoder."""
         if self.config.image_encoder is not None:
-            return MaskFeatures(self.image_encoder(images.mask_pixel_values))
+            return MaskFeatures(self.image_encoder(images.mask_pixel_values.to(self.mask_dtype)))
         return self._pyramid_features(images)[1]
 
     def _pyramid_features(self, images: ImageInputs) -> tuple[Tensor, MaskFeatures]:
         assert self.pyramid is not None
         if images.pyramid_features is None:
-            tokens, features = self.pyramid(images.pixel_values)
+            tokens, features = self.pyramid(images.pixel_values.to(self.mask_dtype))
             if self.config.mask_decoder.high_resolution is False:
                 features = MaskFeatures(features.image_embeddings)
             images.pyramid_features = (tokens, features)
@@ -175,7 +204,7 @@ class LisaModel(nn.Module):
         """
         height, width = features.image_embeddings.shape[2:]
         if seg_embeddings.shape[0] == 0:
-            empty = seg_embeddings.new_zeros
+            empty = features.image_embeddings.new_zeros
             return empty(0, 1, 4 * height, 4 * width), empty(0, 1)
         return decode_prompts(
             self.mask_decoder,

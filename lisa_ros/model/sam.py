@@ -32,6 +32,26 @@ def sam_modeling() -> Any:
     return import_module("segment_anything.modeling")
 
 
+def is_kept_exact(key: str) -> bool:
+    """Say whether a weight stays in fp32 whatever the rest is in: 16 bits would move the positions visibly."""
+    return key.endswith("positional_encoding_gaussian_matrix")
+
+
+def overflow_safe(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """Return the type for SAM's parts when the rest of the network is in ``dtype``.
+
+    SAM's features leave the range of fp16, and infinities end as blank masks (the reference computes its neck in fp32
+    for that). Beside an fp16 network they are in bf16, with the same memory and the range of fp32, where the device
+    computes in it, else in fp32.
+    """
+    if dtype is not torch.float16:
+        return dtype
+    if device.type != "cuda":
+        return torch.float32
+    with torch.cuda.device(device):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+
+
 def build_image_encoder(config: SamVitConfig) -> nn.Module:
     """Return SAM's ViT: ``[B, 3, S, S]`` normalised pixels -> ``[B, 256, S / 16, S / 16]``."""
     encoder: nn.Module = sam_modeling().ImageEncoderViT(

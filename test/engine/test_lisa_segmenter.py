@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,10 @@ from lisa_ros.engine.lisa_segmenter import LisaSegmenter
 from lisa_ros.model.modeling import IMAGE_TOKEN
 from lisa_ros.model.processing import LisaProcessor, PromptInputs
 from lisa_ros.segmenter import SegmenterError, make_segmenter
+from lisa_ros.simulation.frames import FrameFolder
 
+ROOT = Path(__file__).parents[2]
+WEIGHTS = ROOT / "weights" / "lisa-tabletop"
 RGB = np.random.default_rng(1).integers(0, 256, (40, 75, 3), dtype=np.uint8)
 
 
@@ -220,11 +226,13 @@ class RecordedText:
         end = input_ids.tolist().index(IMAGE_TOKEN) + 1
         self.inputs = PromptInputs(input_ids[:end], input_ids[end:])
 
-    def prompt(self, request):
+    def prompt(self, request, history=()):
         return self.inputs
 
     def words(self, token_ids):
         return " ".join(map(str, token_ids))
+
+    transcript = words
 
     def label(self, token_ids):
         return ""
@@ -270,11 +278,36 @@ def test_a_saved_checkpoint_answers_as_before_through_the_registry(segmenter, tm
     loaded.close()
 
 
+@pytest.fixture(scope="module")
+def bundled():
+    """A bundled picture, a request about it, and what the bundled checkpoint answers in fp32."""
+    folder = ROOT / "demo" / "tabletop"
+    asked = next(entry for entry in json.loads((folder / "requests.json").read_text()) if entry["target_ids"])
+    rgb, request = FrameFolder(folder)[FrameFolder(folder).indices.index(asked["frame"])].rgb, asked["text"]
+    exact = LisaSegmenter.load(WEIGHTS, "cpu")
+    return rgb, request, final(exact, exact.look(rgb), request)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"dtype": "float16"}, {"dtype": "bfloat16"}, {"quantization": "8bit"}, {"quantization": "4bit"}],
+    ids=lambda options: next(iter(options.values())),
+)
+def test_less_precision_gives_nearly_the_same_answer(bundled, options):
+    rgb, request, expected = bundled
+    loaded = LisaSegmenter.load(WEIGHTS, "cpu", **options)
+    assert loaded.model.quantization == options.get("quantization")
+    found = final(loaded, loaded.look(rgb), request)
+    assert (found.words, found.verdict) == (expected.words, Verdict.FOUND)
+    mask, other = found.objects[0].mask, expected.objects[0].mask
+    assert (mask & other).sum() / (mask | other).sum() > 0.9
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({}, r"folder .* does not exist; give a folder"),
-        ({"quantization": "3bit"}, "quantization is '3bit'"),
+        ({"quantization": "3bit"}, "quantization is '3bit'; choose one of none, 8bit, 4bit"),
         ({"device": "abacus"}, "device is 'abacus'; valid are auto, cpu, cuda and cuda:N"),
         ({"device": "cpu", "dtype": "int8"}, "dtype is 'int8'; choose one of auto, float32, bfloat16, float16"),
     ],

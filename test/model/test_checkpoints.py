@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lisa_ros.model.checkpoints import FROZEN_FILE, FROZEN_PREFIX, MODEL_FILE, CheckpointError, quantised_rows
+from lisa_ros.model.checkpoint_folder import FROZEN_FILE, MODEL_FILE, CheckpointError
 from lisa_ros.model.image_processing import ImageProcessor
 from lisa_ros.model.modeling import LisaModel
+from lisa_ros.model.saving import FROZEN_PREFIX
+from lisa_ros.model.stored_weights import StoredWeights
 
 
 @pytest.fixture
@@ -49,42 +54,6 @@ def test_a_loaded_network_computes_what_the_saved_one_computed(tiny_model, saved
         assert torch.allclose(compute(loaded), expected, atol=1e-5)
 
 
-def test_frozen_matrices_are_int8_with_half_a_step_of_error_at_most(tiny_model, saved):
-    stored = load_file(saved / FROZEN_FILE)
-    loaded = LisaModel.from_pretrained(saved).state_dict()
-    matrices = 0
-    for key, value in tiny_model.state_dict().items():
-        if not key.startswith(FROZEN_PREFIX):
-            continue
-        if value.ndim == 2:
-            matrices += 1
-            assert stored[key].dtype is torch.int8
-            step = value.abs().amax(dim=1, keepdim=True) / 127
-            assert ((loaded[key] - value).abs() <= 0.51 * step).all(), key
-        else:
-            assert torch.equal(loaded[key], value.half().float()), key
-    assert matrices > 10
-
-
-def test_a_row_of_zeros_stays_zero_and_small_rows_stay_close():
-    matrix = torch.stack([torch.zeros(8), torch.linspace(-1e-3, 1e-3, 8), torch.linspace(-9.0, 9.0, 8)])
-    stored = quantised_rows({"w": matrix})
-    back = stored["w"].float() * stored["w.scale"].float()[:, None]
-    assert torch.equal(back[0], matrix[0])
-    assert ((back - matrix).abs() <= 0.01 * matrix.abs().amax(1, keepdim=True)).all()
-
-
-def test_16_bit_storage_keeps_the_positional_matrix_exact(tiny_model, tmp_path):
-    tiny_model.save_pretrained(tmp_path)
-    stored = load_file(tmp_path / MODEL_FILE)
-    matrix = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
-    assert torch.equal(stored[matrix], tiny_model.state_dict()[matrix])
-    assert stored["text_hidden_fcs.0.weight"].dtype is torch.float16
-    loaded = LisaModel.from_pretrained(tmp_path, dtype=torch.bfloat16)
-    assert loaded.state_dict()[matrix].dtype is torch.float32
-    assert {value.dtype for value in loaded.parameters()} == {torch.bfloat16}
-
-
 def test_every_missing_unexpected_and_misshapen_weight_is_listed(saved):
     def change(weights):
         del weights["mm_projector.bias"]
@@ -102,6 +71,23 @@ def test_every_missing_unexpected_and_misshapen_weight_is_listed(saved):
     )
 
 
+def test_a_hub_id_is_loaded_from_its_cached_snapshot_in_the_revision_asked_for(saved, tmp_path, monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    repository = tmp_path / "hub" / "models--publisher--lisa"
+    (repository / "snapshots").mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "v2").write_text("0123456789abcdef0123456789abcdef01234567")
+    saved.rename(repository / "snapshots" / "0123456789abcdef0123456789abcdef01234567")
+    assert LisaModel.from_pretrained("publisher/lisa", revision="v2").config.name == "tiny"
+    with pytest.raises(CheckpointError, match=r"of publisher/lisa are not all in the cache, and HF_HUB_OFFLINE is set"):
+        LisaModel.from_pretrained("publisher/lisa", revision="v3")
+    with pytest.raises(CheckpointError, match=r"is a folder, and a folder has no revision 'v2'; leave it out\.$"):
+        LisaModel.from_pretrained(tmp_path, revision="v2")
+
+
 def test_a_long_list_is_cut_with_its_count(saved):
     change_weights(saved, lambda weights: [weights.pop(key) for key in list(weights) if "layers" in key])
     with pytest.raises(CheckpointError, match=r"\d\d missing: .* and \d+ more\.$"):
@@ -114,51 +100,86 @@ def test_a_missing_frozen_file_is_missing_weights(saved):
         LisaModel.from_pretrained(saved)
 
 
-@pytest.mark.parametrize("scale", [torch.ones(3), torch.ones(24, 1)])
-def test_scales_that_do_not_fit_their_matrix_are_quoted(saved, scale):
-    weights = load_file(saved / FROZEN_FILE)
-    key = f"{FROZEN_PREFIX}encoder.layer.0.attention.self.query.weight"
-    save_file(weights | {f"{key}.scale": scale}, saved / FROZEN_FILE)
-    with pytest.raises(CheckpointError, match=r"query\.weight \[24, 24\] has scales .* one a row"):
-        LisaModel.from_pretrained(saved)
-
-
 def test_a_scale_without_its_matrix_is_unexpected(saved):
     change_weights(saved, lambda weights: weights.update({"nothing.scale": torch.ones(2)}))
     with pytest.raises(CheckpointError, match=r"1 unexpected: nothing\.scale"):
         LisaModel.from_pretrained(saved)
 
 
-@pytest.mark.parametrize("keep", [0, 7, 2000, -1])
-def test_a_truncated_file_is_damaged(saved, keep):
-    content = (saved / MODEL_FILE).read_bytes()
-    (saved / MODEL_FILE).write_bytes(content[:keep])
-    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged or not safetensors .*; copy it again\.$"):
+@pytest.mark.parametrize(("key", "value"), [("text_hidden_fcs.2.bias", torch.nan), ("pyramid.stem", -torch.inf)])
+def test_weights_that_are_not_finite_are_refused(saved, key, value):
+    def change(weights):
+        name = next(name for name in weights if name.startswith(key.replace("stem", "trunk.stem")))
+        weights[name].view(-1)[1] = value
+
+    change_weights(saved, change)
+    with pytest.raises(CheckpointError, match=r"has values that are not finite in torch\.float32; copy it again\.$"):
         LisaModel.from_pretrained(saved)
 
 
-def test_a_pickle_is_refused_and_never_opened(saved):
-    (saved / MODEL_FILE).unlink()
-    (saved / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
-    with pytest.raises(CheckpointError, match=r"holds the pickle pytorch_model\.bin, which is not loaded"):
+def test_weights_beyond_the_range_of_16_bits_are_refused_in_that_type_only(saved):
+    change_weights(saved, lambda weights: weights["mm_projector.bias"].fill_(1e5))
+    with pytest.raises(CheckpointError, match=r"mm_projector\.bias .* torch\.float16; choose bfloat16 or float32\.$"):
+        LisaModel.from_pretrained(saved, dtype=torch.float16)
+    assert LisaModel.from_pretrained(saved, dtype=torch.bfloat16)
+
+
+def test_a_device_without_enough_memory_is_one_sentence(saved, monkeypatch):
+    def fail(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.")
+
+    monkeypatch.setattr(StoredWeights, "read", fail)
+    with pytest.raises(CheckpointError, match=r"do not fit into the memory of cpu; choose quantization 8bit or 4bit"):
         LisaModel.from_pretrained(saved)
 
 
-def test_what_is_no_checkpoint_folder_is_one_sentence(saved, tmp_path):
-    with pytest.raises(CheckpointError, match=r"folder .*nowhere does not exist; give a folder"):
-        LisaModel.from_pretrained(tmp_path / "nowhere")
-    with pytest.raises(CheckpointError, match=r"has no config\.json; it is not a model folder"):
-        LisaModel.from_pretrained(tmp_path)
-    (saved / "config.json").write_text(json.dumps({"model_type": "llava"}))
-    with pytest.raises(CheckpointError, match="model_type is 'llava'; .* must be converted first"):
-        LisaModel.from_pretrained(saved)
+LOADING = """
+import ctypes, gc, json, re, sys
+from pathlib import Path
+import torch
+import transformers.models.llama.modeling_llama, transformers.models.bert.modeling_bert
+from lisa_ros.model.modeling import LisaModel
+from lisa_ros.model.quantization import check_quantization
+from lisa_ros.model.sam import sam_modeling
+
+CODE_THAT_RUNS_FIRST = 6_000_000
+
+def resident(name):
+    return 1024 * int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+check_quantization("4bit"), sam_modeling()
+LisaModel.from_pretrained(sys.argv[1], quantization="8bit")
+ratios = {}
+for dtype, quantization in (("bfloat16", "8bit"), ("bfloat16", "4bit"), ("bfloat16", None), ("float32", None)):
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    model = LisaModel.from_pretrained(sys.argv[2], dtype=getattr(torch, dtype), quantization=quantization)
+    peak = resident("VmHWM") - before - CODE_THAT_RUNS_FIRST
+    weights = {v.untyped_storage().data_ptr(): v.untyped_storage().nbytes() for v in model.state_dict().values()}
+    ratios[quantization or dtype] = (peak / sum(weights.values()), sum(weights.values()))
+    del model, weights
+print(json.dumps(ratios))
+"""
 
 
-def test_saving_leaves_no_partial_file_and_replaces_an_older_one(tiny_model, saved):
-    shutil.copy(saved / MODEL_FILE, saved / "older")
+def test_loading_never_holds_a_second_copy(saved, tiny_text, tmp_path):
+    language = replace(
+        tiny_text.config.language, hidden_size=256, intermediate_size=704, num_hidden_layers=80, vocab_size=60_000
+    )
+    with torch.device("meta"):
+        outline = LisaModel(replace(tiny_text.config, language=language))
+    model = outline.to_empty(device="cpu").to(torch.bfloat16)
     with torch.no_grad():
-        tiny_model.text_hidden_fcs[2].bias.add_(1.0)
-    tiny_model.save_pretrained(saved, dtype=torch.float32)
-    assert not list(saved.glob("*.part"))
-    older, newer = load_file(saved / "older"), load_file(saved / MODEL_FILE)
-    assert torch.equal(newer["text_hidden_fcs.2.bias"], older["text_hidden_fcs.2.bias"] + 1.0)
+        for value in [*model.parameters(), *model.buffers()]:
+            value.zero_()
+    model.save_pretrained(tmp_path / "large", dtype=torch.bfloat16, max_shard_size="50MB")
+    del model
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", LOADING, str(saved), str(tmp_path / "large")]
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    ratios = json.loads(output)
+    sizes = {name: size for name, (_, size) in ratios.items()}
+    assert sizes["float32"] > 1.9 * sizes["bfloat16"] > 2.5 * sizes["8bit"] > 3.0 * sizes["4bit"]
+    assert {name: ratio for name, (ratio, _) in ratios.items() if ratio > 1.15} == {}

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from lisa_ros.model.modeling import IMAGE_TOKEN, REQUEST_TOKEN
+from lisa_ros.model.checkpoint_folder import MODEL_FILE
+from lisa_ros.model.image_processing import ImageProcessor
+from lisa_ros.model.modeling import IMAGE_TOKEN, MASK_PARTS, REQUEST_TOKEN, ImageInputs, LisaModel
 from lisa_ros.model.sam import sam_modeling
 
 
@@ -55,3 +59,53 @@ def test_padded_requests_are_read_as_if_alone_and_padding_gives_zeros(tiny_model
     assert states.shape == (2, 5, 48)
     assert torch.allclose(states[1:, :4], alone, atol=1e-5)
     assert states[1, 4].abs().sum() == 0
+
+
+def test_inputs_take_a_type_for_each_eye():
+    one, two = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 8, 8)
+    apart = ImageInputs(one, two, [(8, 8)], [(9, 9)]).to(torch.device("cpu"), torch.float16, torch.bfloat16)
+    assert (apart.pixel_values.dtype, apart.mask_pixel_values.dtype) == (torch.float16, torch.bfloat16)
+    shared = ImageInputs(one, one, [(4, 4)], [(9, 9)]).to(torch.device("cpu"), torch.float16, torch.float32)
+    assert shared.pixel_values is shared.mask_pixel_values and shared.pixel_values.dtype is torch.float32
+
+
+@torch.inference_mode()
+def test_masks_in_fp16_are_those_of_fp32_where_sam_leaves_the_range_of_fp16(golden_model, tmp_path):
+    golden_model.save_pretrained(tmp_path, dtype=torch.float32)
+    weights = load_file(tmp_path / MODEL_FILE)
+    # A layer norm follows, so that in fp32 this changes nothing.
+    weights["image_encoder.neck.0.weight"] *= 1e5
+    save_file(weights, tmp_path / MODEL_FILE)
+    exact, half = (LisaModel.from_pretrained(tmp_path, dtype=dtype) for dtype in (torch.float32, torch.float16))
+    assert (half.dtype, half.mask_dtype) == (torch.float16, torch.float32)
+    images = ImageProcessor(exact.config)(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8))
+    prompts = half.project_seg(torch.randn(3, exact.config.language.hidden_size).half())
+    assert prompts.dtype is torch.float16
+
+    expected, _ = exact.decode_masks(exact.encode_image_for_masks(images), prompts.float())
+    found, _ = half.decode_masks(half.encode_image_for_masks(images), prompts)
+    assert torch.equal(found, expected)
+    for mask in half.postprocess_masks(found, images.resized_sizes[0], images.original_sizes[0]) > 0:
+        assert 0.0 < mask.float().mean() < 1.0
+    narrow = half.encode_image_for_masks(images.to(half.device, torch.float16)).image_embeddings
+    assert narrow.dtype is torch.float32 and narrow.isfinite().all()
+    overflown = half.image_encoder.half()(images.mask_pixel_values.half())
+    assert not overflown.isfinite().all()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_small_eye_serves_both_sides_in_their_own_types(tiny_model, tmp_path, dtype):
+    tiny_model.save_pretrained(tmp_path)
+    model = LisaModel.from_pretrained(tmp_path, dtype=dtype)
+    mask_dtype = torch.float32 if dtype is torch.float16 else dtype
+    types = {name.split(".")[0]: value.dtype for name, value in model.named_parameters()}
+    assert types == {name: mask_dtype if name in MASK_PARTS else dtype for name in types}
+    images = ImageProcessor(model.config)(np.zeros((64, 96, 3), np.uint8))
+    for given in (images, images.to(model.device, model.dtype, model.mask_dtype), images.to(model.device, dtype)):
+        given.pyramid_features = None
+        assert model.encode_image_for_language(given).dtype is dtype
+        features = model.encode_image_for_masks(given)
+        masks, iou = model.decode_masks(features, torch.zeros(2, 32, dtype=dtype))
+        assert masks.dtype is iou.dtype is mask_dtype
+        assert model.decode_masks(features, torch.zeros(0, 32, dtype=dtype))[0].dtype is mask_dtype

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from lisa_ros.model.sam import (
     build_prompt_encoder,
     decode_prompts,
     dense_positional_encoding,
+    overflow_safe,
 )
 
 CONFIG = MaskDecoderConfig(embed_dim=32, mlp_dim=48, num_multimask_outputs=3, iou_head_hidden_dim=16)
@@ -74,3 +77,14 @@ def test_finer_features_change_the_mask_and_zeros_do_not(parts):
     for level in range(2):
         fine = tuple(torch.randn_like(value) if index == level else value for index, value in enumerate(zeros))
         assert not torch.allclose(decode_prompts(*arguments, prompts, fine)[0], plain, atol=1e-4)
+
+
+def test_only_fp16_is_left_for_a_type_that_sams_features_fit_in(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda", 0)
+    for dtype in (torch.float32, torch.bfloat16):
+        assert overflow_safe(dtype, cpu) is overflow_safe(dtype, cuda) is dtype
+    assert overflow_safe(torch.float16, cpu) is torch.float32
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    for supported, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, found=supported: found)
+        assert overflow_safe(torch.float16, cuda) is expected

@@ -109,7 +109,7 @@ def test_every_argument_is_described_and_has_a_default(description):
     *declared, _ = description
     names = {argument.name for argument in declared}
     assert names == {
-        *("namespace", "params_file", "image", "camera_info", "depth", "backend", "model", "device"),
+        *("namespace", "params_file", "image", "camera_info", "depth", "backend", "model", "device", "quantization"),
         *("autostart", "use_sim_time", "log_level", "respawn"),
     }
     for argument in declared:
