@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "evaluation": {"answers", "segmenter", "geometry", "simulation", "datasets", "model", "model_folder", "engine"},
     "training": {"answers", "segmenter", "geometry", "simulation", "datasets", "model", "engine", "evaluation"},
     "evaluation.parity": {"model", "engine", "evaluation", "training"},
-    "two_stage": {"answers", "segmenter"},
+    "two_stage": {"answers", "segmenter", "engine"},
     "doctor": {"answers", "segmenter", "model_folder", "model", "conversion"},
     "model_folder": {"segmenter"},
     "node": {"answers", "segmenter", "geometry", "model_folder", *INTERFACES},

@@ -72,8 +72,8 @@ class AnswerInTheMaking:
         limit = self.model.config.language.max_position_embeddings
         if positions + self.request.max_new_tokens > limit:
             raise PromptError(
-                f"The conversation takes {positions} positions and its answer up to {self.request.max_new_tokens} more, "
-                f"but this checkpoint was made for {limit}; begin a new conversation or ask for fewer new tokens."
+                f"The conversation takes {positions} positions and its answer up to {self.request.max_new_tokens} "
+                f"more, but this checkpoint was made for {limit}; begin a new one or allow fewer new tokens."
             )
 
     def _force_mask(self, hidden_state: Tensor) -> Iterator[Event]:

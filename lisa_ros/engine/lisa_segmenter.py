@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from lisa_ros.answers import Event, Request
 from lisa_ros.engine.answer_making import AnswerInTheMaking
+from lisa_ros.engine.placement import chosen_device, chosen_dtype
 from lisa_ros.engine.view import LisaView, milliseconds_since
 from lisa_ros.model.checkpoints import CheckpointError
 from lisa_ros.model.configuration import ConfigurationError
 from lisa_ros.model.modeling import LisaModel
 from lisa_ros.model.processing import LisaProcessor
 from lisa_ros.segmenter import SegmenterError
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class LisaSegmenter:
@@ -47,12 +46,12 @@ class LisaSegmenter:
         """
         if threads:
             torch.set_num_threads(threads)
-        chosen_device = _device(device)
+        place = chosen_device(device)
         try:
             network = LisaModel.from_pretrained(
                 model,
-                dtype=_dtype(dtype, chosen_device),
-                device=chosen_device,
+                dtype=chosen_dtype(dtype, place),
+                device=place,
                 quantization=None if quantization == "none" else quantization,
             )
             return cls(network, LisaProcessor.from_pretrained(model))
@@ -75,23 +74,3 @@ class LisaSegmenter:
         del self.model, self.processor
         if device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise SegmenterError(f"device is {name!r}; valid are auto, cpu, cuda and cuda:N.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise SegmenterError(f"device is {name!r}, but torch finds no CUDA device here; choose cpu or auto.")
-    return device
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if name not in DTYPES:
-        raise SegmenterError(f"dtype is {name!r}; choose one of auto, {', '.join(DTYPES)}.")
-    return DTYPES[name]

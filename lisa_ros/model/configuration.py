@@ -278,15 +278,6 @@ class LisaConfig:
                 values[name] = build_part(part, f"{name}.", values[name])
         return build_part(cls, "", values)
 
-    @classmethod
-    def from_folder(cls, folder: Path) -> LisaConfig:
-        """Read ``config.json`` of a checkpoint folder; raises ``ConfigurationError``."""
-        path = folder / CONFIG_FILE
-        try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ConfigurationError(f"{path} cannot be read as a configuration: {error}.") from error
-
     def save(self, folder: Path) -> None:
         """Write ``config.json`` into a checkpoint folder."""
         (folder / CONFIG_FILE).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")

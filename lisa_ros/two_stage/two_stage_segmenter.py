@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from lisa_ros.answers import Answer, Event, Finished, MaskReady, Mode, Request, SegmentedObject, TextDelta, Verdict
+from lisa_ros.engine.placement import chosen_device, chosen_dtype
 from lisa_ros.segmenter import SegmenterError
 from lisa_ros.two_stage.cutting import Cutter, load_cutter
-from lisa_ros.two_stage.loading import chosen_device, chosen_dtype, short_name
+from lisa_ros.two_stage.loading import short_name
 from lisa_ros.two_stage.naming import ObjectNamer, object_name
 
 

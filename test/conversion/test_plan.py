@@ -11,7 +11,8 @@ from lisa_ros.conversion.configuring import lisa_config
 from lisa_ros.conversion.errors import ConversionError
 from lisa_ros.conversion.plan import VISION_TOWER, OfficialTensors, planned_tensors, size_in_bytes, target_files
 from lisa_ros.conversion.reader import StoredTensor
-from lisa_ros.model.configuration import ClipVisionConfig, LisaConfig, MaskDecoderConfig, SamVitConfig
+from lisa_ros.model.checkpoint_folder import read_config
+from lisa_ros.model.configuration import ClipVisionConfig, MaskDecoderConfig, SamVitConfig
 from lisa_ros.model.llama_tokenizer import LlamaTokenizer
 from lisa_ros.model.modeling import LisaModel
 
@@ -97,7 +98,7 @@ def test_the_network_of_a_published_configuration_has_exactly_the_published_weig
 
 @pytest.fixture
 def config(converted_once):
-    return LisaConfig.from_folder(converted_once[0])
+    return read_config(converted_once[0], str(converted_once[0]))
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_a_conversation_that_is_too_long_for_the_checkpoint_fails_with_a_sentenc
     view = conversing.look(RGB)
     failed = answer_to(conversing, view, Request("and the plate", history=history))
     assert failed.verdict is Verdict.FAILED and not failed.objects
-    assert "made for 512; begin a new conversation" in failed.error
+    assert "made for 512; begin a new one" in failed.error
     assert answer_to(conversing, view, Request("the plate", max_new_tokens=2)).verdict is not Verdict.FAILED
 
 
