@@ -17,8 +17,29 @@ COMMANDS = {
 }
 
 
+INTERRUPTED = 130
+"""Exit code of a process that Ctrl-C ended."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code. Only the module of the command asked for is imported."""
+    try:
+        return _run(arguments)
+    except ModuleNotFoundError as error:
+        if (error.name or "lisa_ros").startswith("lisa_ros"):
+            raise
+        print(
+            f"lisa {_first_word(arguments)}: The package {error.name} is not installed; "
+            "run scripts/setup --simulation --training, or pip install '.[train]'.",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print(f"lisa {_first_word(arguments)}: Stopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="lisa", description="LISA for ROS 2: ask, convert, train, evaluate.")
     commands = parser.add_subparsers(dest="command", required=True)
     wanted = _first_word(arguments)

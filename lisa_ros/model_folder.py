@@ -14,14 +14,14 @@ def find_model(model: str) -> str:
     """Return the folder or id to load for the parameter ``model``.
 
     Empty stands for the embedded checkpoint: in the share folder of an installed workspace, else next to the source.
-    Raises ``SegmenterError`` when a folder is meant and is not there.
+    An id of the hub is OWNER/NAME; anything else means a folder. Raises ``SegmenterError`` when it is not there.
     """
     if not model:
         return str(_embedded())
     folder = Path(model).expanduser()
     if folder.is_dir():
         return str(folder)
-    if folder.is_absolute() or model.startswith(("~", ".")) or model.count("/") > 1:
+    if folder.is_absolute() or model.startswith(("~", ".")) or model.count("/") != 1:
         raise SegmenterError(f"The model folder {model!r} does not exist; set the parameter model to one that does.")
     return model
 

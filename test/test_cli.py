@@ -49,6 +49,36 @@ def test_only_the_module_of_the_command_asked_for_is_imported():
     assert result.stderr.strip() == "lisa ask: missing.png cannot be read as a picture."
 
 
+def test_a_package_that_is_not_installed_is_one_sentence_with_the_remedy(monkeypatch, capsys):
+    monkeypatch.setitem(COMMANDS, "ask", ("lisa_ros.ask", "purpose"))
+    monkeypatch.setattr("lisa_ros.cli.import_module", needing_a_package)
+    assert main(["ask", "--help"]) == 1
+    assert capsys.readouterr().err == (
+        "lisa ask: The package pycocotools is not installed; "
+        "run scripts/setup --simulation --training, or pip install '.[train]'.\n"
+    )
+
+
+def needing_a_package(module):
+    raise ModuleNotFoundError("No module named 'pycocotools.mask'", name="pycocotools")
+
+
+def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr("lisa_ros.ask.run", interrupted)
+    assert main(["ask", "missing.png", "where is it"]) == 130
+    assert capsys.readouterr().err == "lisa ask: Stopped.\n"
+
+
+def interrupted(arguments):
+    raise KeyboardInterrupt
+
+
+def test_the_script_may_be_imported_by_the_workers_of_a_command():
+    command = [sys.executable, "-c", "import runpy; runpy.run_path('scripts/lisa', run_name='__mp_main__')"]
+    result = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ("", "")
+
+
 def test_the_exit_code_is_that_of_the_command(monkeypatch, capsys):
     assert main(["ask", "missing.png", "where is it"]) == 1
     monkeypatch.setattr(sys, "argv", ["lisa", "ask", "missing.png", "where is it"])

@@ -34,7 +34,7 @@ def test_an_existing_folder_is_taken_with_the_home_expanded(monkeypatch, tmp_pat
     assert find_model(str(tmp_path / "weights")) == find_model("~/weights") == str(tmp_path / "weights")
 
 
-@pytest.mark.parametrize("missing", ["/missing", "/no/such", "~/no_such", "./no_such", "no/such/folder"])
+@pytest.mark.parametrize("missing", ["/missing", "/no/such", "~/no_such", "./no_such", "no/such/folder", "no_such"])
 def test_a_missing_folder_is_quoted(missing):
     with pytest.raises(SegmenterError, match=missing):
         find_model(missing)

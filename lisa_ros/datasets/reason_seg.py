@@ -59,7 +59,7 @@ def open_reason_seg(name: str, root: Path, split: str) -> ReasonSegDataset:
 
 def _explanations(path: Path) -> dict[str, tuple[Turn, ...]]:
     if not path.is_file():
-        LOGGER.warning("%s is missing: no answer of this data set explains itself.", path)
+        LOGGER.warning("%s is not there, so answers come without explanations; data of your own need none.", path)
         return {}
     entries = read_json(path)
     if not isinstance(entries, list):

@@ -77,7 +77,12 @@ def _add_system(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the backend; repeatable"
     )
-    parser.add_argument("--mode", choices=sorted(MODES), default="free", help="free generation or a forced mask first")
+    parser.add_argument(
+        "--mode",
+        choices=sorted(MODES, reverse=True),
+        default="free",
+        help="generate the answer, or force a mask first as the paper's validation does (default: %(default)s)",
+    )
     parser.add_argument("--max-new-tokens", type=int, default=MAX_NEW_TOKENS, help="longest answer in free mode")
     parser.add_argument("--limit", type=int, help="only the first so many cases")
     parser.add_argument(

@@ -110,8 +110,8 @@ def from_row(row: dict[str, Any]) -> tuple[Outcome, Run]:
 class Rows:
     """A file of rows that grows with a run; without a path nothing is kept.
 
-    ``resume`` continues a file of the same run, whose last line may be half written; otherwise the file begins anew.
-    Raises ``EvaluationError`` when the file cannot be used or holds rows of another run.
+    ``resume`` continues a file of the same run, whose last line may be half written. Raises ``EvaluationError`` when
+    the file cannot be used, holds rows of another run, or holds anything at all without ``resume``.
     """
 
     def __init__(self, path: Path | None, run: Run, *, resume: bool) -> None:
@@ -123,6 +123,8 @@ class Rows:
             path.parent.mkdir(parents=True, exist_ok=True)
             if resume and path.exists():
                 self._continue(path)
+            elif path.exists() and path.stat().st_size:
+                raise EvaluationError(f"{path} holds rows already; add --resume to go on with it, or name another.")
             else:
                 path.write_bytes(b"")
         except OSError as error:

@@ -216,8 +216,17 @@ def backend_options(parameters: Parameters) -> dict[str, Any]:
     }
 
 
+USAGE = """Usage: lisa_node [--ros-args [-p PARAMETER:=VALUE]... [-r TOPIC:=OTHER]... [--params-file FILE]]
+
+Answers requests in plain words about camera images: subscribes to image and ~/query, publishes ~/result and more.
+Its parameters are described in config/lisa.yaml; `ros2 param describe /lisa NAME` tells the same of a running node."""
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the node until a signal ends it; return the exit status of the process."""
+    if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):
+        print(USAGE)
+        return 0
     executor: SingleThreadedExecutor | None = None
     node: LisaNode | None = None
     # Before rclpy.init, whose own handler ends the context and then calls this one.

@@ -167,7 +167,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         entry = json.loads(path.read_text())
     except OSError as error:
-        raise FrameError(f"{path} cannot be read ({error.strerror}); is this a folder of simulated frames?") from error
+        raise FrameError(
+            f"{path} cannot be read ({error.strerror}); make simulated frames there with `lisa simulate`."
+        ) from error
     except ValueError as error:
         raise FrameError(f"{path} is corrupt ({error}); delete it and simulate again.") from error
     if not isinstance(entry, dict):

@@ -32,6 +32,7 @@ def write_loss_plot(table: Path, picture: Path, losses: Sequence[str]) -> None:
     rates.plot(steps, _column(rows, "lr"), color="black")
     rates.set_ylabel("learning rate")
     rates.set_xlabel("step")
+    rates.xaxis.get_major_locator().set_params(integer=True)
     part = picture.with_suffix(".part")
     figure.savefig(part, format="png", dpi=100)
     part.replace(picture)

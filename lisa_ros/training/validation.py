@@ -75,7 +75,8 @@ class Validation:
         """
         size = len(self.cases) if all_of_them else -(-len(self.cases) // self.accelerator.num_processes)
         first = 0 if all_of_them else self.accelerator.process_index * size
-        is_quiet = not self.accelerator.is_main_process
+        # A second bar moves the cursor, which a log file cannot.
+        is_quiet = None if self.accelerator.is_main_process else True
         return tqdm(self.cases[first : first + size], "validation", disable=is_quiet, leave=False, mininterval=2)
 
 

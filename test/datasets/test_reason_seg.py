@@ -51,7 +51,7 @@ def test_training_images_have_explanations_by_the_name_of_their_file(root):
 def test_missing_explanations_are_told(root, caplog):
     add(root, "train", "1")
     assert open_reason_seg("reason_seg|train", root, "train")[0].explanations == ()
-    assert "explanatory/train.json is missing" in caplog.text
+    assert "explanatory/train.json is not there" in caplog.text
 
 
 @pytest.mark.parametrize(

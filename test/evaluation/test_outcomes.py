@@ -45,13 +45,15 @@ def test_a_row_is_plain_values_and_gives_the_outcome_back():
     assert from_row(row) == (outcome(), RUN)
 
 
-def test_rows_are_on_disk_as_soon_as_they_are_known_and_a_new_run_begins_anew(tmp_path):
+def test_rows_are_on_disk_as_soon_as_they_are_known_and_no_run_begins_anew_over_them(tmp_path):
     path = tmp_path / "new" / "rows.jsonl"
     rows = Rows(path, RUN, resume=False)
     for id in "ab":
         rows.append(outcome(id))
         assert [found.id for found, _ in read_rows(path)][-1] == id
-    assert Rows(path, RUN, resume=False).done == {} and path.read_bytes() == b""
+    with pytest.raises(EvaluationError, match="holds rows already; add --resume"):
+        Rows(path, RUN, resume=False)
+    assert len(list(read_rows(path))) == 2
 
 
 def test_a_run_goes_on_after_the_last_whole_row(tmp_path):

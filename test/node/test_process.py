@@ -75,6 +75,11 @@ def test_a_wrong_parameter_ends_the_process_with_one_sentence(start_node, argume
     assert code == 2 and sentence in output and "Traceback" not in output, output
 
 
+def test_help_is_printed_and_no_node_starts(start_node):
+    code, output = start_node("--help").end()
+    assert code == 0 and output.startswith("Usage: lisa_node") and "Traceback" not in output
+
+
 def test_two_namespaces_answer_apart(start_node, make_peer, make_image):
     peers = {}
     for namespace in ("/left", "/right"):

@@ -32,12 +32,16 @@ def galleries(outcomes: Sequence[Outcome], cases: Mapping[str, Case], seed: int)
 
 
 def chosen_outcomes(outcomes: Sequence[Outcome], seed: int) -> dict[str, list[Outcome]]:
-    """Choose by IoU among the cases with a target, worst first and best first, and at random among all by ``seed``."""
+    """Choose by IoU among the cases with a target, worst first and best first, and at random among all by ``seed``.
+
+    No case is among the worst and the best.
+    """
     ranked = sorted((outcome for outcome in outcomes if outcome.has_target), key=lambda outcome: outcome.iou)
+    worst = min(PICTURES, len(ranked) // 2)
     drawn = np.random.default_rng(seed).permutation(len(outcomes))[:PICTURES]
     return {
-        "Worst": ranked[:PICTURES],
-        "Best": ranked[::-1][:PICTURES],
+        "Worst": ranked[:worst],
+        "Best": ranked[worst:][::-1][:PICTURES],
         "Drawn at random": [outcomes[index] for index in drawn],
     }
 

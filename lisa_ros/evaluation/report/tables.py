@@ -73,7 +73,8 @@ def paper_table(quoted: QuotedTable, measured: Sequence[tuple[Run, Figures]]) ->
     ]
     for run, figures in measured:
         ours = [_measured(column, run, figures) for column in quoted.columns]
-        rows.append([f"{run.model} ({run.mode})", element("strong", MEASURED), *ours])
+        origin = f"{MEASURED} on the {figures['requests']} cases of {run.data}"
+        rows.append([f"{run.model} ({run.mode})", element("strong", origin), *ours])
     caption = f"QUOTED from {quoted.source}, and not measured here, except in the rows marked \u201c{MEASURED}\u201d"
     return table(caption, head, rows, class_="figures quoted")
 

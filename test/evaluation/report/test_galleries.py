@@ -21,8 +21,10 @@ def test_random_ones_are_drawn_by_seed_without_repeats():
     assert first == second != other and len(set(first)) == PICTURES
 
 
-def test_few_outcomes_give_few_pictures():
-    assert {name: len(part) for name, part in chosen_outcomes(MANY[:2], 0).items()} == {
-        "Worst": 1, "Best": 1, "Drawn at random": 2,
-    }  # fmt: skip
+def test_few_outcomes_give_few_pictures_and_none_is_both_best_and_worst():
+    present = [one for one in MANY if one.has_target]
+    for count, worst in ((5, 2), (1, 0)):
+        chosen = chosen_outcomes(present[:count], 0)
+        assert [len(chosen[name]) for name in ("Worst", "Best", "Drawn at random")] == [worst, count - worst, count]
+        assert not {one.id for one in chosen["Worst"]} & {one.id for one in chosen["Best"]}
     assert not any(chosen_outcomes([], 0).values())
