@@ -17,6 +17,8 @@ COMMANDS = {
 }
 
 
+NEED_MORE = ("simulate", "train", "eval", "parity")
+"""Commands that need more packages than answering does."""
 INTERRUPTED = 130
 """Exit code of a process that Ctrl-C ended."""
 
@@ -28,9 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "lisa_ros").startswith("lisa_ros"):
             raise
+        command = _first_word(arguments)
+        options, extra = (" --simulation --training", "train") if command in NEED_MORE else ("", "model")
         print(
-            f"lisa {_first_word(arguments)}: The package {error.name} is not installed; "
-            "run scripts/setup --simulation --training, or pip install '.[train]'.",
+            f"lisa {command}: The package {error.name} is not installed; "
+            f"run scripts/setup{options}, or pip install '.[{extra}]'.",
             file=sys.stderr,
         )
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,11 @@ ANSWERS = [
     "A knife is used for cutting.",
 ]
 WORDS = ["what", "can", "i", "cut", "the", "bread", "with", "where", "is", "knife", "banana", "hammer", "a", "?", "##s"]
+
+
+def pytest_configure():
+    """Let Ctrl-C reach the processes that tests start, even where the suite itself runs in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from lisa_ros.conversion.configuring import clip_values, lisa_config
 from lisa_ros.conversion.plan import PlannedTensor, planned_tensors, size_in_bytes, target_files
-from lisa_ros.conversion.provenance import PROVENANCE_FILE, Provenance
+from lisa_ros.conversion.provenance import Provenance
 from lisa_ros.conversion.reader import WeightReader, WrittenFile
 from lisa_ros.conversion.sources import TOKENIZER_FILES, ConversionRequest, FoundSources, find_sources
 from lisa_ros.conversion.starting import begin, write_fresh_projection
 from lisa_ros.conversion.target import TargetFolder
-from lisa_ros.model.checkpoint_folder import INDEX_FILE, PART_SUFFIX
+from lisa_ros.model.checkpoint_folder import INDEX_FILE, PART_SUFFIX, PROVENANCE_FILE
 from lisa_ros.model.configuration import CONFIG_FILE, LisaConfig
 from lisa_ros.model.llama_tokenizer import LlamaTokenizer
 

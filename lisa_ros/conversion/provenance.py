@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -15,7 +16,6 @@ from lisa_ros.conversion.hashing import sha256_of
 from lisa_ros.conversion.reader import WrittenFile
 from lisa_ros.model.hub import ResolvedSource
 
-PROVENANCE_FILE = "provenance.json"
 PACKAGES = ("lisa_ros", "torch", "safetensors", "transformers", "huggingface_hub", "sentencepiece")
 SHA256_LENGTH = 64
 
@@ -50,12 +50,29 @@ class Source:
 
 
 def _checked_sha256(path: Path, on_bytes: Callable[[int], object]) -> str:
-    """Return the checksum of a file; one in the hub's cache bears the right one as the name of what it links to."""
+    """Return the checksum of a file; one in the hub's cache bears the right one as the name of what it links to.
+
+    A pickle of torch is an archive with a checksum of every tensor, which torch itself does not look at.
+    """
     found = sha256_of(path, on_bytes)
+    damaged = _damaged_member(path)
+    if damaged is not None:
+        raise ConversionError(f"{path} is damaged: the checksum of {damaged} in it is wrong; get it again.")
     stored = path.resolve()
     if stored.parent.name == "blobs" and len(stored.name) == SHA256_LENGTH and stored.name != found:
         raise ConversionError(f"{path} is damaged: its SHA-256 is {found} instead of {stored.name}; download it again.")
     return found
+
+
+def _damaged_member(path: Path) -> str | None:
+    """Return the name of the first part of an archive whose checksum is wrong; ``None`` for whole and other files."""
+    if path.suffix == ".safetensors" or not zipfile.is_zipfile(path):
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        return str(error)
 
 
 def content_of(sources: Sequence[dict[str, Any]]) -> list[list[str]]:

@@ -14,10 +14,10 @@ from typing import IO, Any
 
 from lisa_ros.conversion.errors import ConversionError
 from lisa_ros.conversion.hashing import sha256_of
-from lisa_ros.conversion.provenance import PROVENANCE_FILE, content_of
+from lisa_ros.conversion.provenance import content_of
 from lisa_ros.conversion.reader import WrittenFile
 from lisa_ros.conversion.weight_files import read_json
-from lisa_ros.model.checkpoint_folder import PART_SUFFIX
+from lisa_ros.model.checkpoint_folder import PART_SUFFIX, PROVENANCE_FILE
 from lisa_ros.model.configuration import CONFIG_FILE
 
 JOURNAL_FILE = "conversion.jsonl" + PART_SUFFIX

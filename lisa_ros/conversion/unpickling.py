@@ -92,7 +92,9 @@ class WeightFiles:
             source = Path(entry["path"])
             if source not in opened:
                 opened[source] = self.opened(source)
-            chosen[entry["name"]] = _with_rows(opened[source][entry["stored"]], entry["rows"])
+            value = opened[source][entry["stored"]]
+            _require_finite(value, entry["stored"], source)
+            chosen[entry["name"]] = _with_rows(value, entry["rows"])
         part = path.with_name(path.name + ".part")
         try:
             save_file(_unshared(chosen), part, metadata={"format": "pt"})
@@ -164,6 +166,13 @@ def _refusal(path: Path, error: Exception) -> str:
     lines = [told[1]] if told is not None else str(error).strip().splitlines()
     reason = lines[0][:150].strip(" .") if lines else type(error).__name__
     return f"{path} is truncated, damaged or no file of weights ({reason}); {GET_AGAIN}."
+
+
+def _require_finite(value: Tensor, name: str, path: Path) -> None:
+    if value.is_floating_point() and value.numel() and not all(map(torch.isfinite, value.aminmax())):
+        raise RefusedFileError(
+            f"{path} holds values that are not finite in {name}, so no mask can come of it; {GET_AGAIN}."
+        )
 
 
 def _with_rows(value: Tensor, rows: int | None) -> Tensor:

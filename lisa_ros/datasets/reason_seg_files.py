@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as shortened
@@ -12,10 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lisa_ros.datasets.outlines import SMALLEST_POLYGON, check_points
+from lisa_ros.datasets.outlines import check_points
 from lisa_ros.datasets.records import IGNORE, ItemError, Mask
 
+LOGGER = logging.getLogger(__name__)
 TARGET = 1
+POLYGON = "polygon"
 SKIPPED_LABEL = "flag"
 IGNORED_LABEL = "ignore"
 ENCODINGS = ("utf-8-sig", "cp1252")
@@ -41,8 +44,8 @@ class Annotation:
 def read_annotation(path: Path) -> Annotation:
     """Read the JSON file of one image, UTF-8 or else Windows-1252.
 
-    Raises ``ItemError`` where it is missing, damaged, asks nothing or outlines no target: the two files of the test
-    split without polygons would be scored as if their images showed nothing to find.
+    Raises ``ItemError`` where it is missing, damaged, asks nothing or outlines nothing: the two files of the test split
+    without polygons would be scored as if their images showed nothing to find.
     """
     data = _read_json(path)
     texts, is_sentence, shapes = (_value(data, key, path) for key in ("text", "is_sentence", "shapes"))
@@ -54,8 +57,8 @@ def read_annotation(path: Path) -> Annotation:
         raise ItemError(f"{path}: 'shapes' is {shortened(shapes)}; it must be a list of polygons.")
     found = [_polygon(shape, f"{path}: shapes[{index}]") for index, shape in enumerate(shapes)]
     polygons = tuple(polygon for polygon in found if polygon is not None)
-    if not any(polygon.value == TARGET for polygon in polygons):
-        raise ItemError(f"{path} has no polygon around a target, so no mask can be made or scored; outline it.")
+    if not polygons:
+        raise ItemError(f"{path} has no polygon, so no mask can be made or scored; outline the target.")
     return Annotation(tuple(text.strip() for text in texts), is_sentence, polygons)
 
 
@@ -64,16 +67,19 @@ def paint(polygons: tuple[Polygon, ...], height: int, width: int, what: str) -> 
 
     The order, the rounding of points towards zero and the drawing are those of the reference
     (utils/data_processing.py); of two polygons of one area the first in the file is painted last, where the reference
-    leaves it to the sorting of the machine. What reaches beyond the image is cut off. Raises ``ItemError`` for a
-    polygon that lies wholly outside, as it belongs to another image.
+    leaves it to the sorting of the machine. What reaches beyond the image is cut off; a polygon that lies wholly
+    outside draws nothing and is logged. Raises ``ItemError`` when nothing of any target lies inside.
     """
     areas = []
-    for index, polygon in enumerate(polygons):
+    for polygon in polygons:
         alone = np.zeros((height, width), np.uint8)
         _draw(alone, polygon, TARGET)
         areas.append(int(np.count_nonzero(alone)))
-        if not areas[-1]:
-            raise ItemError(f"{what}: polygon {index} lies outside the image of {width} x {height}; correct it.")
+    targets = [area for area, polygon in zip(areas, polygons, strict=True) if polygon.value == TARGET]
+    if targets and not any(targets):
+        raise ItemError(f"{what}: every target lies outside the image of {width} x {height}; correct it.")
+    if not all(areas):
+        LOGGER.warning("%s: %d polygons lie outside the image and draw nothing.", what, areas.count(0))
     mask = np.zeros((height, width), np.uint8)
     for index in np.argsort(areas, kind="stable")[::-1]:
         _draw(mask, polygons[index], polygons[index].value)
@@ -119,9 +125,9 @@ def _polygon(shape: Any, what: str) -> Polygon | None:
         numbers = np.asarray(points, np.float64)
     except (TypeError, ValueError, OverflowError):
         numbers = np.empty(0)
-    if numbers.ndim != 2 or numbers.shape[1] != 2 or len(numbers) < SMALLEST_POLYGON:
-        raise ItemError(
-            f"{what} has the points {shortened(points)}; a polygon needs {SMALLEST_POLYGON} pairs of numbers or more."
-        )
+    if numbers.ndim != 2 or numbers.shape[1] != 2 or not len(numbers):
+        raise ItemError(f"{what} has the points {shortened(points)}; they must be pairs of numbers.")
+    if shape.get("shape_type", POLYGON) != POLYGON:
+        raise ItemError(f"{what} is a {shortened(shape['shape_type'])}; draw the outline as a {POLYGON}.")
     check_points(numbers, what)
     return Polygon(IGNORE if IGNORED_LABEL in label.lower() else TARGET, numbers.astype(np.int32))

@@ -53,7 +53,7 @@ def check_files(options: Options) -> Finding | None:
     usable = _usable(options)
     if usable is None:
         return None
-    from lisa_ros.conversion.provenance import PROVENANCE_FILE
+    from lisa_ros.model.checkpoint_folder import PROVENANCE_FILE
 
     folder, _ = usable
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}

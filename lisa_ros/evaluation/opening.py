@@ -55,6 +55,8 @@ def _tabletop(arguments: argparse.Namespace, limit: int | None) -> Benchmark:
 def _referring(arguments: argparse.Namespace, limit: int | None) -> Benchmark:
     is_reasonseg = arguments.benchmark == "reasonseg"
     spec = f"reason_seg|{arguments.split}" if is_reasonseg else arguments.split
+    if spec.count("|") != (1 if is_reasonseg else 2):
+        raise EvaluationError(f"split is {arguments.split!r}; name all of it, such as 'refcoco|unc|val'.")
     make_cases = reasonseg_cases if is_reasonseg else refcoco_cases
     dataset = open_dataset(spec, arguments.data)
     cases = list(islice(make_cases(dataset, plain=arguments.plain), limit))

@@ -21,6 +21,8 @@ PICKLE_SUFFIXES = (".bin", ".pth", ".pt", ".pkl", ".ckpt")
 
 
 LISTED_NAMES = 5
+PROVENANCE_FILE = "provenance.json"
+"""What a conversion wrote down of the files that it read and wrote."""
 
 
 class CheckpointError(RuntimeError):
@@ -72,6 +74,25 @@ def check_folder(folder: Path, source: str) -> None:
         state = "weights but no" if has_weights else "no"
         remedy = "copy the whole folder, or run the lisa convert that wrote it again" if has_weights else "name another"
         raise CheckpointError(f"The folder {folder} has {state} {CONFIG_FILE}; it is not a model folder: {remedy}.")
+
+
+def require_recorded_sizes(folder: Path) -> None:
+    """Raise ``CheckpointError`` where a weight file has not the size that the conversion wrote down.
+
+    Only ``lisa doctor --full`` compares the checksums, which takes as long as reading everything.
+    """
+    if not (folder / PROVENANCE_FILE).is_file():
+        return
+    written = read_json(folder / PROVENANCE_FILE)
+    files = written.get("files", []) if isinstance(written, dict) else []
+    for file in files if isinstance(files, list) else []:
+        name, size = (file.get(key) for key in ("name", "size")) if isinstance(file, dict) else (None, None)
+        path = folder / str(name)
+        if str(name).endswith(".safetensors") and path.is_file() and path.stat().st_size != size:
+            raise CheckpointError(
+                f"{path} has {path.stat().st_size} bytes; {PROVENANCE_FILE} says {size}, so it was changed or cut off: "
+                "copy it again."
+            )
 
 
 def names_in(folder: Path) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lisa_ros.model.checkpoint_folder import CheckpointError, listed, local_folder, read_config
+from lisa_ros.model.checkpoint_folder import CheckpointError, listed, local_folder, read_config, require_recorded_sizes
 from lisa_ros.model.configuration import CONFIG_FILE, LisaConfig
 from lisa_ros.model.modeling import MASK_PARTS, TIED_HEAD, LisaModel
 from lisa_ros.model.quantization import check_quantization, quantize_blocks, set_weight
@@ -29,6 +29,7 @@ def load_model(
     check_quantization(quantization)
     folder = local_folder(source, revision, WEIGHT_PATTERNS)
     config = read_config(folder, str(source))
+    require_recorded_sizes(folder)
     stored = StoredWeights(folder)
     model = _outline(config, stored)
     require_matching(model, stored.outlines, folder)

@@ -58,21 +58,23 @@ class LlamaTextProcessor:
         """Prepare one request after the turns that it follows: everything up to the image, everything after it.
 
         The image stands in the first turn, so what is up to it is the same for every request. All texts are
-        neutralised, for this tokenizer's own tokens too; only the ``[SEG]`` of the answers in the history stay.
+        neutralised, for this tokenizer's own tokens too; only the ``[SEG]`` of the answers in the history stay. A text
+        without anything to take out stays as it is, its spaces and line breaks too, as in the reference.
         """
-        turns = [
-            Turn(neutralised(turn.request, self._reserved), neutralised_answer(turn.answer, self._reserved))
-            for turn in history
-        ]
+        turns = [Turn(self._of_user(turn.request), neutralised_answer(turn.answer, self._reserved)) for turn in history]
         text = llava_prompt(
             self.config.conversation,
             turns,
-            neutralised(request, self._reserved),
+            self._of_user(request),
             with_image_markers=self._with_image_markers,
         )
         token_ids = self.tokenizer.encode(text)
         end_of_prefix = token_ids.index(IMAGE_TOKEN) + 1
         return PromptInputs(prefix_ids=ids(token_ids[:end_of_prefix]), request_ids=ids(token_ids[end_of_prefix:]))
+
+    def _of_user(self, text: str) -> str:
+        is_harmless = neutralised(text, self._reserved, one_line=False) == text
+        return text if is_harmless else neutralised(text, self._reserved)
 
     def conversation(self, turns: Sequence[Turn]) -> ConversationInputs:
         """Prepare a whole conversation for training; the labels are the answers and the end token after each.

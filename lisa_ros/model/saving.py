@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -104,6 +105,10 @@ def _part(folder: Path, name: str) -> Path:
 
 def _write(path: Path, weights: dict[str, Tensor]) -> None:
     save_file({key: value.contiguous() for key, value in weights.items()}, path, metadata={"format": "pt"})
+    # safetensors makes its files private; a model folder is as readable as any other.
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
 
 
 def _put_in_place(model: LisaModel, folder: Path, written: list[str]) -> None:

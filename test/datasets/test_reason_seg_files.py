@@ -84,26 +84,50 @@ def test_a_polygon_that_reaches_outside_is_cut_off(tmp_path):
 
 
 @pytest.mark.parametrize("label", ["target", "ignore"])
-def test_a_polygon_wholly_outside_is_refused(tmp_path, label):
-    with pytest.raises(ItemError, match=r"a\.json: polygon 1 lies outside the image of 30 x 20"):
-        painted(tmp_path, shape(), shape(label, square(40, 40, 5)))
+def test_a_polygon_wholly_outside_draws_nothing_and_is_told(tmp_path, label, caplog):
+    alone = painted(tmp_path, shape())
+    assert (painted(tmp_path, shape(), shape(label, square(40, 40, 5))) == alone).all()
+    assert "1 polygons lie outside the image and draw nothing" in caplog.text
 
 
-@pytest.mark.parametrize("shapes", [[], [shape("flag")], [shape("ignore")]])
-def test_a_file_without_a_target_is_refused(tmp_path, shapes):
-    with pytest.raises(ItemError, match=r"a\.json has no polygon around a target"):
+def test_targets_that_lie_outside_altogether_are_refused(tmp_path):
+    with pytest.raises(ItemError, match=r"a\.json: every target lies outside the image of 30 x 20"):
+        painted(tmp_path, shape("ignore"), shape(points=square(40, 40, 5)))
+
+
+def test_an_image_with_regions_to_ignore_alone_has_an_empty_target(tmp_path):
+    mask = painted(tmp_path, shape("ignore"))
+    assert set(np.unique(mask)) == {0, 255}
+
+
+@pytest.mark.parametrize("points", [[[3, 4]], [[3, 4], [9, 4]]])
+def test_points_and_lines_are_drawn_as_the_reference_draws_them(tmp_path, points):
+    mask = painted(tmp_path, shape(points=points))
+    expected = np.zeros((20, 30), np.uint8)
+    expected[4, 3 : points[-1][0] + 1] = 1
+    assert (mask == expected).all()
+
+
+@pytest.mark.parametrize("shapes", [[], [shape("flag")]])
+def test_a_file_without_a_polygon_is_refused(tmp_path, shapes):
+    with pytest.raises(ItemError, match=r"a\.json has no polygon, so no mask"):
         read_annotation(write(tmp_path, *shapes))
+
+
+def test_a_rectangle_of_two_corners_is_no_outline(tmp_path):
+    rectangle = shape(points=[[1, 1], [9, 9]]) | {"shape_type": "rectangle"}
+    with pytest.raises(ItemError, match=r"shapes\[0\] is a 'rectangle'; draw the outline as a polygon"):
+        read_annotation(write(tmp_path, rectangle))
 
 
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        ([[1, 1], [5, 5]], "a polygon needs 3 pairs of numbers or more"),
-        ([], "a polygon needs 3 pairs"),
-        (None, "a polygon needs 3 pairs"),
-        ([[1, 1], [5, 5], [5]], "a polygon needs 3 pairs"),
-        ([[1, 1, 1], [5, 5, 5], [5, 1, 1]], "a polygon needs 3 pairs"),
-        ([["a", 1], [5, 5], [5, 1]], "a polygon needs 3 pairs"),
+        ([], "pairs of numbers"),
+        (None, "pairs of numbers"),
+        ([[1, 1], [5, 5], [5]], "pairs of numbers"),
+        ([[1, 1, 1], [5, 5, 5], [5, 1, 1]], "pairs of numbers"),
+        ([["a", 1], [5, 5], [5, 1]], "pairs of numbers"),
         ([[float("nan"), 1], [5, 5], [5, 1]], "numbers of at most 32767 pixels"),
         ([[float("inf"), 1], [5, 5], [5, 1]], "numbers of at most 32767 pixels"),
         ([[1e12, 1], [5, 5], [5, 1]], "numbers of at most 32767 pixels"),

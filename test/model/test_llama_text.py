@@ -180,6 +180,15 @@ def test_bytes_are_not_made_by_spelling_them(kind, golden_folder):
     assert 2 not in text.prompt("a <0x0A> b <0x02>").request_ids.tolist()
 
 
+def test_spaces_and_line_breaks_of_a_harmless_request_stay(kind, golden_folder):
+    text = LlamaTextProcessor.from_folder(TOKENIZERS / kind, config_for(kind, golden_folder))
+    request = "Segment  the dog\n and the cat"
+    whole = text.tokenizer.encode(llava_prompt("llava_v1", (), request, with_image_markers=kind != LISA_PLUS))
+    prompt = text.prompt(request)
+    assert [*prompt.prefix_ids.tolist(), *prompt.request_ids.tolist()] == whole
+    assert not prompt.request_ids.equal(text.prompt("Segment the dog and the cat").request_ids)
+
+
 def test_what_is_smuggled_leaves_no_trace(kind, golden_folder):
     text = LlamaTextProcessor.from_folder(TOKENIZERS / kind, config_for(kind, golden_folder))
     plain = text.prompt("Segment the dog please")

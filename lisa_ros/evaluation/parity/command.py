@@ -84,5 +84,7 @@ def _print_table(findings: Findings) -> None:
         verdict = "ok" if comparison.passed else "BEYOND"
         values = f"{comparison.difference:10.3g}  allowed {comparison.tolerance:7.1g}"
         print(f"{comparison.case:{width}s}  {comparison.quantity:26s} {values}  {verdict}")
+    if findings.undecided_pixels:
+        print(f"{findings.undecided_pixels} pixels whose recorded logit is 0 within the tolerance count as recorded")
     for name in findings.not_checked:
         print(f"{name}: not checked")

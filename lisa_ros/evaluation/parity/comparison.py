@@ -104,11 +104,16 @@ class Findings:
 
     comparisons: list[Comparison] = field(default_factory=list)
     not_checked: list[str] = field(default_factory=list)
+    undecided_pixels: int = 0
 
     def compare(self, case: str, produced: Arrays, expected: Arrays) -> None:
         """Compare what both have; the pixels of a mask that was recorded as logits are compared as well."""
+        if "mask_logits" in produced:
+            masks, undecided = masks_as_recorded(produced["mask_logits"], expected.get("mask_logits"))
+            produced = {**produced, "mask_bits": packed(masks)}
+            self.undecided_pixels += undecided
         if "mask_logits" in expected:
-            expected = {"mask_bits": packed(expected["mask_logits"])} | expected
+            expected = {"mask_bits": packed(expected["mask_logits"] > 0)} | expected
         for name, rule in RULES.items():
             if name in produced and name in expected:
                 found = difference(produced[name], expected[name], rule.measure)
@@ -128,13 +133,27 @@ class Findings:
             "largest": largest,
             "beyond": beyond,
             "not_checked": self.not_checked,
+            "undecided_pixels": self.undecided_pixels,
             "passed": not beyond,
         }
 
 
-def packed(mask_logits: NDArray[Any]) -> NDArray[np.uint8]:
+def masks_as_recorded(mask_logits: NDArray[Any], expected: NDArray[Any] | None) -> tuple[NDArray[np.bool_], int]:
+    """Return the masks ``[n, H, W]`` of logits, and how many pixels were taken as recorded.
+
+    Those are the ones whose recorded logit is 0 within the tolerance: on which side of 0 they lie is decided by the
+    rounding of a machine. Without recorded logits every pixel is as it is.
+    """
+    masks: NDArray[np.bool_] = mask_logits > 0
+    if expected is None or expected.shape != masks.shape:
+        return masks, 0
+    undecided = (np.abs(expected) <= LOGITS.tolerance) & (masks != (expected > 0))
+    return masks ^ undecided, int(np.count_nonzero(undecided))
+
+
+def packed(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return masks ``[n, H, W]`` as bits, eight pixels of a row a byte."""
-    return np.packbits(mask_logits > 0, axis=-1)
+    return np.packbits(masks, axis=-1)
 
 
 def difference(produced: NDArray[Any], expected: NDArray[Any], measure: Measure) -> float:

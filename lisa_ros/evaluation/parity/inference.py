@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lisa_ros.engine.generation import SegMasks, decode_states, forced_forward, generate, positions_before_seg
 from lisa_ros.evaluation.metrics import IGNORE, intersection_and_union, intersection_over_union
-from lisa_ros.evaluation.parity.comparison import Arrays, Findings, packed
+from lisa_ros.evaluation.parity.comparison import Arrays, Findings, masks_as_recorded
 from lisa_ros.evaluation.parity.recording import ParityError, of_case, prepared_image, required
 from lisa_ros.model.modeling import ImageInputs, LisaModel
 from lisa_ros.model.vision import clip_patch_features
@@ -54,7 +54,6 @@ def _of_masks(masks: SegMasks) -> Arrays:
         "low_res_logits": masks.low_res_masks.numpy(),
         "iou_predictions": masks.iou_predictions.numpy(),
         "mask_logits": masks.mask_logits.numpy(),
-        "mask_bits": packed(masks.mask_logits.numpy()),
     }
 
 
@@ -62,15 +61,15 @@ def compare_validation(model: LisaModel, given: Arrays, expected: Arrays, findin
     """Read whole conversations about one image and score their masks."""
     images = prepared_image(model, given, VALIDATION, findings)
     expected = {"mask_logits" if name == "pred_mask_logits" else name: value for name, value in expected.items()}
-    findings.compare(VALIDATION, _validated(model, images, given), expected)
+    findings.compare(VALIDATION, _validated(model, images, given, expected.get("mask_logits")), expected)
 
 
-def _validated(model: LisaModel, images: ImageInputs, given: Arrays) -> Arrays:
+def _validated(model: LisaModel, images: ImageInputs, given: Arrays, expected_logits: NDArray[Any] | None) -> Arrays:
     """Run the forced forward and score its masks per class, background first, as the reference's validation does."""
     ids, attention = (torch.from_numpy(required(given, name, VALIDATION)) for name in ("input_ids", "attention_mask"))
     masks = forced_forward(model, images, ids, attention)
     truths = required(given, "gt_masks", VALIDATION)
-    found = masks.mask_logits.numpy() > 0
+    found, _ = masks_as_recorded(masks.mask_logits.numpy(), expected_logits)
     if found.shape != truths.shape:
         raise ParityError(f"The recording of {VALIDATION} has gt_masks {truths.shape} for masks {found.shape}.")
     counts = np.array([_class_counts(mask, truth) for mask, truth in zip(found, truths, strict=True)])
