@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+import torch
 
 from lisa_ros.conversion.errors import ConversionError
 from lisa_ros.conversion.provenance import Source, content_of
@@ -40,3 +41,20 @@ def test_a_file_of_the_hub_whose_content_is_not_what_its_cache_says_is_damaged(t
     blob.write_bytes(b"wEights")
     with pytest.raises(ConversionError, match=rf"a\.bin is damaged: its SHA-256 is .* instead of {blob.name}"):
         described(tmp_path, "a.bin")
+
+
+@pytest.mark.parametrize("fault", ["one bit", "not finite"])
+def test_a_shard_whose_numbers_are_wrong_is_refused(published, convert, capfd, fault):
+    shard = sorted(published.folder.glob("pytorch_model-*.bin"))[0]
+    if fault == "one bit":
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 1
+        shard.write_bytes(content)
+    else:
+        weights = torch.load(shard, weights_only=True)
+        max(weights.values(), key=torch.numel)[0] = torch.nan
+        torch.save(weights, shard)
+    assert convert(published.folder, "--vision-tower", published.clip) == 1
+    (complaint,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lisa convert: ")]
+    expected = "is damaged: the checksum of" if fault == "one bit" else "holds values that are not finite in"
+    assert expected in complaint and shard.name in complaint

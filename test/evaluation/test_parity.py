@@ -188,3 +188,13 @@ def test_answers_in_bf16_are_compared_loosely(small_recording, capsys, change_of
     assert set(largest) == compared and report["not_checked"] == []
     assert report["beyond"] == ([f"{SMALLEST_CASE}.bf16_step_logits"] if change_of > 1 else [])
     assert all(1e-4 < value < 0.1 for name, value in largest.items() if name != "bf16_step_logits")
+
+
+def test_pixels_on_the_edge_of_rounding_count_as_recorded_and_are_counted():
+    recorded = np.array([[[1e-5, -1e-5, 3.0, -3.0]]])
+    findings = Findings()
+    findings.compare("case", {"mask_logits": np.array([[[-1e-6, -2e-5, 3.0, -3.0]]])}, {"mask_logits": recorded})
+    assert findings.summary()["passed"] and findings.undecided_pixels == 1
+    findings = Findings()
+    findings.compare("case", {"mask_logits": np.array([[[1e-5, -1e-5, 3.0, 3.0]]])}, {"mask_logits": recorded})
+    assert "case.mask_bits" in findings.summary()["beyond"] and findings.undecided_pixels == 0

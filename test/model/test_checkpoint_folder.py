@@ -139,3 +139,13 @@ def test_numbers_that_do_not_belong_to_the_weights_are_refused_before_anything_i
 def test_a_long_list_is_cut_with_its_count():
     assert listed(["a", "b"]) == "a, b"
     assert listed(list("abcdefgh")) == "a, b, c, d, e and 3 more"
+
+
+def test_weights_of_another_size_than_was_written_down_are_refused(saved):
+    path = saved / "model.safetensors"
+    recorded = {"files": [{"name": path.name, "size": path.stat().st_size, "sha256": ""}]}
+    (saved / "provenance.json").write_text(json.dumps(recorded))
+    assert LisaModel.from_pretrained(saved)
+    recorded["files"][0]["size"] += 2
+    (saved / "provenance.json").write_text(json.dumps(recorded))
+    assert "so it was changed or cut off: copy it again." in refusal(saved)

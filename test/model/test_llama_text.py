@@ -15,7 +15,7 @@ from sentencepiece import SentencePieceProcessor
 from lisa_ros.answers import Turn
 from lisa_ros.model.checkpoint_folder import CheckpointError
 from lisa_ros.model.configuration import TokenConfig
-from lisa_ros.model.conversation import LLAVA_V1_SYSTEM
+from lisa_ros.model.conversation import LLAVA_V1_SYSTEM, llava_prompt
 from lisa_ros.model.llama_text import LlamaTextProcessor
 from lisa_ros.model.llama_tokenizer import LlamaTokenizer
 from lisa_ros.model.modeling import IMAGE_TOKEN
@@ -183,7 +183,7 @@ def test_bytes_are_not_made_by_spelling_them(kind, golden_folder):
 def test_spaces_and_line_breaks_of_a_harmless_request_stay(kind, golden_folder):
     text = LlamaTextProcessor.from_folder(TOKENIZERS / kind, config_for(kind, golden_folder))
     request = "Segment  the dog\n and the cat"
-    whole = text.tokenizer.encode(llava_prompt("llava_v1", (), request, with_image_markers=kind != LISA_PLUS))
+    whole = text.tokenizer.encode(llava_prompt("llava_v1", (), request, with_image_markers=text._with_image_markers))
     prompt = text.prompt(request)
     assert [*prompt.prefix_ids.tolist(), *prompt.request_ids.tolist()] == whole
     assert not prompt.request_ids.equal(text.prompt("Segment the dog and the cat").request_ids)
